@@ -1,0 +1,20 @@
+#ifndef MPOPT_DIALECT_COLL_COLL_H
+#define MPOPT_DIALECT_COLL_COLL_H
+
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mpopt/Dialect/Shd/Shd.h"
+
+#include "mpopt/Dialect/Coll/CollDialect.h.inc"
+#define GET_OP_CLASSES
+#include "mpopt/Dialect/Coll/CollOps.h.inc"
+
+namespace mpopt::coll {
+
+/// The groups of devices that work together over `axes` (major to minor), each in group order; every device occurs once.
+llvm::SmallVector<llvm::SmallVector<int64_t>> getGroups(shd::MeshAttr mesh, llvm::ArrayRef<mlir::StringAttr> axes);
+/// Place of `device` in its group.
+int64_t getPlace(shd::MeshAttr mesh, llvm::ArrayRef<mlir::StringAttr> axes, int64_t device);
+
+} // namespace mpopt::coll
+
+#endif // MPOPT_DIALECT_COLL_COLL_H

@@ -1,0 +1,24 @@
+#ifndef MPOPT_DIALECT_SHD_DIALECT
+#define MPOPT_DIALECT_SHD_DIALECT
+
+include "mlir/IR/OpBase.td"
+
+def ShdDialect : Dialect {
+  let name = "shd";
+  let cppNamespace = "::mpopt::shd";
+  let summary = "Meshes, shardings and partition rules";
+  let description = [{
+    Says how values are spread over a mesh of devices. Planning annotates operations of any dialect with `shd` attributes:
+
+    - a module holds one `shd.mesh`;
+    - function arguments and results carry `shd.sharding`;
+    - every operation that implements `PartitionInterface` carries `shd.in` and `shd.out`, arrays of one `#shd.sharding`
+      per operand and result. Where the sharding in which a value is made differs from the one in which it is used,
+      partitioning inserts a reshard.
+
+    The dialect knows no operator: operators register their rules through `PartitionInterface`.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+}
+
+#endif // MPOPT_DIALECT_SHD_DIALECT
