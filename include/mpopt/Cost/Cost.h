@@ -1,0 +1,54 @@
+#ifndef MPOPT_COST_COST_H
+#define MPOPT_COST_COST_H
+
+#include "mpopt/Machine/Machine.h"
+#include "mpopt/Machine/Mesh.h"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace mpopt::cost {
+
+/// A batch of independent products of an m x k by a k x n matrix.
+struct Matmul {
+  machine::DType type = machine::DType::F32;
+  int64_t batch = 1;
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+};
+
+/// What one operator does on one device.
+struct OpCost {
+  std::vector<Matmul>
+      matmuls;            ///< Convolutions too, as implicit matrix products.
+  double vectorFlops = 0; ///< Arithmetic outside matmuls.
+  double bytesRead = 0;   ///< From memory, operands of the matmuls included.
+  double bytesWritten = 0;
+  int64_t launches = 1;
+};
+
+/// Seconds of arithmetic of one product, launch and memory traffic apart. For
+/// each tile (tm, tn, e) of the device
+///   waves * units * tm * tn * 2 * (k + smallK) / (peak * efficiency * e),
+///   waves = ceil(tiles / units),
+/// and the best of them: tile and wave quantisation with a small-K penalty, as
+/// GEMM(M,N,K) of studies on published training runs fits it. 0 for an empty
+/// product.
+double matmulSeconds(const machine::Machine &machine, machine::DType type,
+                     int64_t batch, int64_t m, int64_t n, int64_t k);
+
+/// Seconds to stream `bytes`: what fits the cache at the cache's rate, the rest
+/// at the memory's.
+double memorySeconds(const machine::Machine &machine, double bytes);
+
+/// Seconds to start `launches` kernels.
+double launchSeconds(const machine::Machine &machine, int64_t launches);
+
+/// Roofline: launches + max(arithmetic, memory traffic).
+double opSeconds(const machine::Machine &machine, const OpCost &op);
+
+} // namespace mpopt::cost
+
+#endif // MPOPT_COST_COST_H

@@ -1,0 +1,216 @@
+#include "mpopt/Machine/Calibrate.h"
+#include "MatmulProbe.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <sched.h>
+#include <thread>
+#include <unistd.h>
+
+namespace mpopt::machine {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double secondsSince(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Least time of one call of `body` over at least `seconds` and at least three
+/// calls: other work on the host only ever adds time.
+double leastSeconds(double seconds, const std::function<void()> &body) {
+  double least = 1e30;
+  Clock::time_point begin = Clock::now();
+  for (int calls = 0; calls < 3 || secondsSince(begin) < seconds; ++calls) {
+    Clock::time_point start = Clock::now();
+    body();
+    least = std::min(least, secondsSince(start));
+  }
+  return std::max(least, 1e-9);
+}
+
+/// Makes the compiler believe that what `data` points to is used.
+void keep(const void *data) { asm volatile("" : : "g"(data) : "memory"); }
+
+/// Three significant digits: a measurement holds no more.
+double rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2e", value);
+  return std::strtod(text, nullptr);
+}
+
+/// Cores this process may use (a container may grant fewer than the host has).
+int64_t usableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+    return CPU_COUNT(&set);
+  return std::max(1u, std::thread::hardware_concurrency());
+}
+
+int64_t hostMemory() {
+  return int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
+}
+
+int64_t cacheBytes() {
+  long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+  return bytes > 0 ? int64_t(bytes) : 1 << 20;
+}
+
+/// a += s * b reads two streams and writes one back.
+void axpy(std::vector<float> &a, const std::vector<float> &b) {
+  for (size_t i = 0; i < a.size(); ++i)
+    a[i] += 0.5f * b[i];
+}
+
+/// B/s of one thread over two buffers of `bytes` in all.
+double streamBandwidth(int64_t bytes, double seconds) {
+  std::vector<float> a(size_t(bytes) / 8, 1.0f), b(size_t(bytes) / 8, 1.0f);
+  int repeat = int(std::max<int64_t>(1, (8 << 20) / bytes));
+  double time = leastSeconds(seconds, [&] {
+    for (int i = 0; i < repeat; ++i)
+      axpy(a, b);
+  });
+  return rounded(3.0 * 4 * double(a.size()) * repeat / time);
+}
+
+double sharedBandwidth(int64_t cores, int64_t bytes) {
+  std::vector<double> rates(static_cast<size_t>(cores));
+  std::vector<std::thread> threads;
+  for (int64_t i = 0; i < cores; ++i)
+    threads.emplace_back(
+        [&, i] { rates[size_t(i)] = streamBandwidth(bytes, 0.2); });
+  for (std::thread &thread : threads)
+    thread.join();
+  double sum = 0;
+  for (double rate : rates)
+    sum += rate;
+  return rounded(sum);
+}
+
+/// Waits for a flag as the runtime does: spin, then let others run (the two
+/// threads may share one core).
+void await(const std::atomic<int> &flag, int value) {
+  for (int spins = 0; flag.load(std::memory_order_acquire) != value; ++spins)
+    if (spins > 2000)
+      std::this_thread::yield();
+}
+
+struct Exchange {
+  double latency = 0;   ///< Seconds of one message.
+  double bandwidth = 0; ///< B/s of reading what the other thread just wrote.
+};
+
+/// Two threads in turn: each writes its buffer, signals, and copies the
+/// other's.
+Exchange measureExchange() {
+  constexpr int kRounds = 2000, kCopies = 40;
+  constexpr size_t kBytes = 1 << 20;
+  std::vector<char> ours(kBytes, 1), theirs(kBytes, 2), copy(kBytes, 0);
+  std::atomic<int> turn = 0;
+  std::thread peer([&] {
+    for (int i = 0; i < kRounds; ++i)
+      await(turn, 2 * i + 1), turn.store(2 * i + 2, std::memory_order_release);
+    for (int i = kRounds; i < kRounds + kCopies; ++i) {
+      await(turn, 2 * i + 1);
+      std::memset(theirs.data(), i, kBytes);
+      turn.store(2 * i + 2, std::memory_order_release);
+    }
+  });
+  Exchange result{1e30, 0};
+  for (int i = 0; i < kRounds; ++i) {
+    Clock::time_point start = Clock::now();
+    turn.store(2 * i + 1, std::memory_order_release);
+    await(turn, 2 * i + 2);
+    result.latency =
+        i == 0 ? 1e30 : std::min(result.latency, secondsSince(start) / 2);
+  }
+  for (int i = kRounds; i < kRounds + kCopies; ++i) {
+    turn.store(2 * i + 1, std::memory_order_release);
+    await(turn, 2 * i + 2);
+    Clock::time_point start = Clock::now();
+    std::memcpy(copy.data(), theirs.data(), kBytes);
+    keep(copy.data());
+    result.bandwidth =
+        std::max(result.bandwidth, double(kBytes) / secondsSince(start));
+  }
+  peer.join();
+  // The least round trip is what an idle host does; a barrier also waits for
+  // the slower thread to notice.
+  result.latency = rounded(std::max(4 * result.latency, 2e-7));
+  result.bandwidth = rounded(result.bandwidth);
+  return result;
+}
+
+/// An indirect call through a table that is not in the predictor's favour, with
+/// its arguments in another cache line.
+double callSeconds() {
+  static std::atomic<int64_t> sink = 0;
+  using Kernel = void (*)(const void *const *, int64_t);
+  static constexpr Kernel kKernels[] = {
+      [](const void *const *, int64_t n) { sink += n; },
+      [](const void *const *, int64_t n) { sink -= n; },
+      [](const void *const *args, int64_t) { sink ^= args[0] != nullptr; }};
+  constexpr int kCalls = 4096;
+  std::vector<const void *> arguments(size_t(kCalls) * 8, &sink);
+  uint64_t state = 1;
+  double seconds = leastSeconds(0.05, [&] {
+    for (int i = 0; i < kCalls; ++i) {
+      state = state * 6364136223846793005u + 1442695040888963407u;
+      kKernels[(state >> 33) % 3](&arguments[size_t(i) * 8], i);
+    }
+  });
+  // The executor decodes an instruction and advances its stream besides: about
+  // as much again, and never under 0.1 us.
+  return rounded(std::max(2 * seconds / kCalls, 1e-7));
+}
+
+DeviceType measureCore() {
+  DeviceType device;
+  device.name = "cpu-core";
+  device.memoryBytes = hostMemory();
+  device.cacheBytes = cacheBytes();
+  device.memoryBandwidth = streamBandwidth(128 << 20, 0.2);
+  device.cacheBandwidth = std::max(device.memoryBandwidth,
+                                   streamBandwidth(device.cacheBytes / 2, 0.1));
+  device.vectorFlops =
+      rounded(device.cacheBandwidth / 6); // axpy: two flops per twelve bytes
+  device.launchSeconds = callSeconds();
+  MatmulProbe probe = probeMatmul();
+  double rate = rounded(probe.flops / leastSeconds(0.3, probe.run));
+  device.peak[size_t(DType::F32)] = rate;
+  device.peak[size_t(DType::F64)] = rounded(rate / 2);
+  device.matmul = {
+      {{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}}, 1, 1.0, 16};
+  return device;
+}
+
+} // namespace
+
+Result<Machine> calibrateHost() {
+  Machine machine;
+  machine.name = "host";
+  machine.note = "measured on this host by mpopt calibrate";
+  int64_t cores = usableCores();
+  machine.devices.push_back(measureCore());
+  double shared = std::max(sharedBandwidth(cores, 128 << 20),
+                           machine.devices[0].memoryBandwidth);
+  machine.host = Host{cores, hostMemory(), shared};
+  Exchange exchange = measureExchange();
+  machine.links.push_back({"shared-memory",
+                           1024,
+                           exchange.latency,
+                           exchange.bandwidth,
+                           std::max(shared, exchange.bandwidth),
+                           {Algorithm::Direct}});
+  machine.groups.push_back({0, std::numeric_limits<int64_t>::max()});
+  return machine;
+}
+
+} // namespace mpopt::machine
