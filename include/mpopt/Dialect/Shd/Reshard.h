@@ -29,8 +29,8 @@ using ReshardPrice = llvm::function_ref<double(const ReshardStep &step, double b
 /// The cheapest sequence of steps between two shardings of a value of `type`, found by shortest paths over intermediate shardings.
 /// Empty when from and to say the same. Fails only where `to` is partial over axes over which `from` is sharded and no step leads there,
 /// or the kinds of reduction differ. Deterministic.
-llvm::FailureOr<llvm::SmallVector<ReshardStep>> findReshard(ShardingAttr from, ShardingAttr to, mlir::RankedTensorType type,
-                                                            MeshAttr mesh, ReshardPrice price);
+llvm::FailureOr<llvm::SmallVector<ReshardStep>>
+findReshard(ShardingAttr from, ShardingAttr to, mlir::RankedTensorType type, MeshAttr mesh, ReshardPrice price);
 
 /// A price that needs no machine: bytes received by a device, plus a small amount per step.
 double defaultReshardPrice(const ReshardStep &step, double bytesIn, double bytesOut, MeshAttr mesh);
