@@ -17,7 +17,8 @@ struct SolveOptions {
 /// small width without a binding memory limit are solved exactly. Errors:
 /// check() fails; no allowed combination exists; no plan within the memory
 /// limit was found (says how much the least plan needs).
-Result<Solution> solve(const Problem &problem, const SolveOptions &options = {});
+Result<Solution> solve(const Problem &problem,
+                       const SolveOptions &options = {});
 
 } // namespace mpopt::search
 
