@@ -21,6 +21,7 @@ DTYPES = {
     onnx.TensorProto.DOUBLE: np.dtype("f8"),
     onnx.TensorProto.FLOAT16: np.dtype("f2"),
     onnx.TensorProto.BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    onnx.TensorProto.INT64: np.dtype("i8"),
 }
 NORMALISATIONS = ("LayerNormalization", "RMSNormalization", "GroupNormalization", "InstanceNormalization")
 
@@ -39,7 +40,9 @@ def roles(graph):
 
 
 def draw(name, role, shape, dtype):
-    """A sample for one tensor."""
+    """A sample for one tensor. Integers are positions: 0, 1, 2, ..."""
+    if dtype.kind == "i":
+        return np.arange(np.prod(shape), dtype=dtype).reshape(shape)
     x = np.random.Generator(np.random.PCG64(zlib.crc32(name.encode()))).standard_normal(shape, dtype=np.float32)
     norm_scale = len(shape) == 1 and ("norm" in name.lower() or "ln_" in name) and name.endswith("weight")
     if role == "variance":

@@ -98,6 +98,14 @@ class Checks(unittest.TestCase):
         self.write("docs/dialects/gone.md", "a dialect that was removed")
         self.assert_refuses(self.run_check("dialect-docs", "--check", self.root), "gone.md")
 
+    def test_runtime(self):
+        core = self.write("core/Loader.cpp", "int x;\n" * 100).parent
+        self.assertEqual(self.run_check("check-runtime", "/bin/true", core).returncode, 0)
+        self.assert_refuses(self.run_check("check-runtime", "/usr/lib/llvm-22/bin/mlir-opt", core), "links libMLIR.so")
+        self.assert_refuses(self.run_check("check-runtime", self.root / "none", core), "none")
+        self.write("core/Executor.cpp", "int x;\n" * 4950)
+        self.assert_refuses(self.run_check("check-runtime", "/bin/true", core), "5050 lines")
+
 
 if __name__ == "__main__":
     os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
