@@ -23,5 +23,5 @@ void NNDialect::initialize() {
 
 Operation *NNDialect::materializeConstant(OpBuilder &builder, Attribute value, Type type, Location loc) {
   auto elements = dyn_cast<ElementsAttr>(value);
-  return elements ? builder.create<ConstantOp>(loc, type, elements) : nullptr;
+  return elements ? ConstantOp::create(builder, loc, type, elements) : nullptr;
 }
