@@ -22,7 +22,8 @@ RELU_GAIN = math.sqrt(2)
 
 
 def constants(model):
-    """Turns each ConstantOfShape node into a random initializer, and an input, as ONNX's IR 3 asks of initializers."""
+    """Turns each ConstantOfShape node into a random initializer. Initializers stop being inputs, which IR 3 asked of
+    them: whoever runs the model may then treat them as constants."""
     graph = model.graph
     shapes = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     role = roles(graph)
@@ -39,19 +40,19 @@ def constants(model):
     keep = [tensor for tensor in graph.initializer if tensor.name not in dead]
     del graph.initializer[:]
     graph.initializer.extend(keep + made)
-    inputs = [value for value in graph.input if value.name not in dead]
+    constant = dead | {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in constant]
     del graph.input[:]
-    graph.input.extend(inputs + [make_tensor_value_info(t.name, t.data_type, t.dims) for t in made])
+    graph.input.extend(inputs)
+    model.ir_version = 4
 
 
 def free_batch(model):
     """Makes the first dimension of inputs and outputs symbolic. Intermediate shapes, which would contradict it, go."""
     graph = model.graph
-    weights = {tensor.name for tensor in graph.initializer}
     del graph.value_info[:]
     for value in [*graph.input, *graph.output]:
-        if value.name not in weights:
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
     reshapes = {node.input[1] for node in graph.node if node.op_type == "Reshape"}
     for tensor in graph.initializer:
         if tensor.name in reshapes:
@@ -70,8 +71,9 @@ def tame_last_layer(model):
     probe.CopyFrom(model)
     probe.graph.output.append(make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    image = next(value.name for value in graph.input if value.name not in weights)
+    image = graph.input[0].name
     sample = np.random.default_rng(0).standard_normal((2, 3, 224, 224), dtype=np.float32)
+    onnxruntime.set_default_logger_severity(3)
     session = onnxruntime.InferenceSession(probe.SerializeToString())
     spread = session.run([logits], {image: sample})[0].std()
     last = weights[next(node.input[1] for node in reversed(graph.node) if node.op_type in ("Gemm", "Conv"))]
