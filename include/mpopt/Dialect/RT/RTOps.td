@@ -34,9 +34,10 @@ class RT_Op<string mnemonic, list<Trait> traits = []> : Op<RTDialect, mnemonic, 
 
 def RT_ProgramOp : RT_Op<"program", [Symbol, IsolatedFromAbove, NoTerminator, SingleBlock]> {
   let summary = "what every device of one stage runs, `body` once per step and `init` once at load";
-  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$work_bytes);
+  let description = "`work` and `init` are the sizes in bytes of the arenas for run-time and for init-time intermediate buffers.";
+  let arguments = (ins SymbolNameAttr:$sym_name, I64Attr:$work_bytes, I64Attr:$init_bytes);
   let regions = (region SizedRegion<1>:$body);
-  let assemblyFormat = "$sym_name `work` $work_bytes attr-dict-with-keyword $body";
+  let assemblyFormat = "$sym_name `work` $work_bytes `init` $init_bytes attr-dict-with-keyword $body";
 }
 
 def RT_BufferOp : RT_Op<"buffer", [Pure]> {

@@ -1,0 +1,42 @@
+#ifndef MPOPT_PIPELINES_COMPILE_H
+#define MPOPT_PIPELINES_COMPILE_H
+
+#include "mlir/IR/MLIRContext.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "mpopt/Codegen/Codegen.h"
+#include "mpopt/Planning/Planning.h"
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace mpopt {
+
+/// The stages of compilation whose IR can be printed.
+enum class Stage { NN, Planned, Partitioned, RT, Plan };
+
+struct CompileOptions {
+  std::string model;  // path of the ONNX file
+  std::string output; // path of the plan
+  std::vector<std::string> dims;
+  planning::PlanOptions plan;
+  codegen::CpuTarget target;
+  Stage until = Stage::Plan;
+  /// Called when a phase begins, with its name in the present participle.
+  std::function<void(llvm::StringRef)> progress;
+};
+
+struct CompileResult {
+  mlir::OwningOpRef<mlir::ModuleOp> module; // in the form of options.until
+  planning::PlanReport report;
+  std::string account; // JSON, from Stage::RT on
+};
+
+/// Compiles a model up to a stage; at Stage::Plan the plan and weights files are written. Errors go to the context's diagnostics.
+mlir::FailureOr<CompileResult> compile(mlir::MLIRContext &context, const CompileOptions &options);
+
+/// Registers every dialect and pass of the project.
+void registerAll(mlir::DialectRegistry &registry);
+
+} // namespace mpopt
+
+#endif // MPOPT_PIPELINES_COMPILE_H

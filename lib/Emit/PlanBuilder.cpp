@@ -1,0 +1,239 @@
+#include "PlanBuilder.h"
+#include "mpopt/Dialect/Coll/Coll.h"
+
+using namespace mlir;
+
+namespace mpopt::emit {
+namespace {
+
+plan::DType dtypeOf(Type type) {
+  if (type.isF64())
+    return plan::DType::f64;
+  if (type.isF16())
+    return plan::DType::f16;
+  if (type.isBF16())
+    return plan::DType::bf16;
+  if (type.isF32())
+    return plan::DType::f32;
+  bool isUnsigned = type.isUnsignedInteger();
+  switch (type.getIntOrFloatBitWidth()) {
+  case 1:
+    return plan::DType::boolean;
+  case 8:
+    return isUnsigned ? plan::DType::u8 : plan::DType::i8;
+  case 16:
+    return isUnsigned ? plan::DType::u16 : plan::DType::i16;
+  case 32:
+    return isUnsigned ? plan::DType::u32 : plan::DType::i32;
+  default:
+    return isUnsigned ? plan::DType::u64 : plan::DType::i64;
+  }
+}
+
+/// The ONNX nodes that a location stems from, in order of first mention.
+void collectNames(Location loc, SmallVector<StringRef> &names) {
+  if (auto name = dyn_cast<NameLoc>(loc)) {
+    if (!llvm::is_contained(names, name.getName().getValue()))
+      names.push_back(name.getName());
+  } else if (auto fused = dyn_cast<FusedLoc>(loc)) {
+    for (Location part : fused.getLocations())
+      collectNames(part, names);
+  }
+}
+
+std::string nodeName(Location loc) {
+  constexpr size_t kMost = 3;
+  SmallVector<StringRef> names;
+  collectNames(loc, names);
+  std::string text = llvm::join(ArrayRef(names).take_front(kMost), " + ");
+  return names.size() > kMost ? text + " + " + std::to_string(names.size() - kMost) + " more" : text;
+}
+
+class PlanBuilder {
+public:
+  PlanBuilder(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights)
+      : program(program), mesh(mesh), weights(weights), result(std::make_unique<plan::PlanT>()) {}
+
+  std::unique_ptr<plan::PlanT> build() {
+    name(""); // names[0]
+    auto out = std::make_unique<plan::ProgramT>();
+    out->work_bytes = program.getWorkBytes();
+    target = out.get();
+    for (Operation &op : program.getBody().front())
+      add(&op);
+    result->programs.push_back(std::move(out));
+    result->devices = mesh.getNumDevices();
+    for (shd::MeshAxisAttr axis : mesh.getAxes())
+      result->mesh += (result->mesh.empty() ? "" : ",") + axis.getName().str() + "=" + std::to_string(axis.getSize());
+    for (const std::vector<WeightPlace> &places : weights.places())
+      addRank(places);
+    return std::move(result);
+  }
+
+private:
+  void addRank(const std::vector<WeightPlace> &places) {
+    auto rank = std::make_unique<plan::RankT>();
+    for (const WeightPlace &place : places) {
+      auto slice = std::make_unique<plan::WeightSliceT>();
+      slice->offset = place.offset;
+      slice->bytes = place.bytes;
+      rank->weights.push_back(std::move(slice));
+    }
+    result->ranks.push_back(std::move(rank));
+  }
+
+  uint32_t name(const std::string &text) {
+    auto [it, isNew] = names.try_emplace(text, result->names.size());
+    if (isNew)
+      result->names.push_back(text);
+    return it->second;
+  }
+
+  uint32_t kernel(StringRef symbol) {
+    auto [it, isNew] = kernels.try_emplace(symbol.str(), result->kernels.size());
+    if (isNew)
+      result->kernels.push_back(symbol.str());
+    return it->second;
+  }
+
+  uint32_t groupSet(ArrayAttr axes) {
+    auto [it, isNew] = groupSets.try_emplace(axes, result->group_sets.size());
+    if (!isNew)
+      return it->second;
+    auto set = std::make_unique<plan::GroupSetT>();
+    for (const auto &ranks : coll::getGroups(mesh, llvm::to_vector(axes.getAsRange<StringAttr>()))) {
+      auto group = std::make_unique<plan::GroupT>();
+      group->ranks.assign(ranks.begin(), ranks.end());
+      set->groups.push_back(std::move(group));
+    }
+    result->group_sets.push_back(std::move(set));
+    return it->second;
+  }
+
+  void add(Operation *op) {
+    TypeSwitch<Operation *>(op)
+        .Case([&](rt::BufferOp buffer) { addBuffer(buffer); })
+        .Case([&](rt::PortOp port) { addPort(port); })
+        .Case([&](rt::KernelOp kernelOp) {
+          plan::KernelCallT call;
+          call.kernel = kernel(kernelOp.getCallee());
+          addInstruction(kernelOp, std::move(call));
+        })
+        .Case([&](rt::LibraryOp library) { addInstruction(library, libraryCall(library)); })
+        .Case([&](rt::CollectiveOp collective) { addInstruction(collective, collectiveOf(collective)); })
+        .Case([&](rt::CopyOp copy) { addInstruction(copy, plan::CopyT()); });
+  }
+
+  /// Source buffers, and work buffers of init instructions, have no place in a plan whose weights are computed.
+  void addBuffer(rt::BufferOp buffer) {
+    bool inRun = buffer.getSpace() == rt::Space::Weights || llvm::any_of(buffer->getUsers(), [](Operation *user) {
+                   return !user->hasAttr("init") && !user->getAttr("init");
+                 });
+    if (buffer.getSpace() == rt::Space::Source || !inRun)
+      return;
+    auto out = std::make_unique<plan::BufferT>();
+    RankedTensorType type = buffer.getType().getTensor();
+    out->space = static_cast<plan::Space>(buffer.getSpace());
+    out->offset = buffer.getOffset();
+    out->bytes = getBytes(buffer);
+    out->dtype = dtypeOf(type.getElementType());
+    out->shape.assign(type.getShape().begin(), type.getShape().end());
+    buffers[buffer] = target->buffers.size();
+    target->buffers.push_back(std::move(out));
+  }
+
+  template <typename OpT, typename CallT> void addInstruction(OpT op, CallT call) {
+    if (op.getInit())
+      return;
+    auto out = std::make_unique<plan::InstructionT>();
+    out->op.Set(std::move(call));
+    out->stream = op.getStream();
+    if (auto waits = op.getWaits())
+      out->waits.assign(waits->begin(), waits->end());
+    for (Value read : op.getReads())
+      out->reads.push_back(buffers.lookup(read));
+    for (Value write : op.getWrites())
+      out->writes.push_back(buffers.lookup(write));
+    out->node = name(nodeName(op.getLoc()));
+    out->seconds = op.getSeconds() ? op.getSeconds()->convertToDouble() : 0;
+    target->instructions.push_back(std::move(out));
+  }
+
+  plan::LibraryCallT libraryCall(rt::LibraryOp library) {
+    plan::LibraryCallT call;
+    call.kind = library.getKind().str();
+    for (NamedAttribute attr : library.getParams()) {
+      auto ints = std::make_unique<plan::IntsAttrT>();
+      ints->name = attr.getName().str();
+      if (auto array = dyn_cast<DenseI64ArrayAttr>(attr.getValue()))
+        ints->values.assign(array.asArrayRef().begin(), array.asArrayRef().end());
+      else if (auto integer = dyn_cast<IntegerAttr>(attr.getValue()))
+        ints->values = {integer.getInt()};
+      else if (isa<UnitAttr>(attr.getValue()))
+        ints->values = {1};
+      else
+        continue;
+      call.attrs.push_back(std::move(ints));
+    }
+    return call;
+  }
+
+  plan::CollectiveT collectiveOf(rt::CollectiveOp op) {
+    plan::CollectiveT call;
+    call.kind = static_cast<plan::CollectiveKind>(op.getKind());
+    call.reduce = static_cast<plan::ReduceKind>(op.getReduce());
+    call.group_set = groupSet(op.getAxes());
+    call.dim = op.getDim();
+    call.split_dim = op.getSplitDim();
+    call.low = op.getLow();
+    call.high = op.getHigh();
+    call.pad = op.getPad().convertToDouble();
+    if (auto permutation = op.getPermutation())
+      call.permutation.assign(permutation->begin(), permutation->end());
+    call.sequence = numCollectives++;
+    return call;
+  }
+
+  void addPort(rt::PortOp port) {
+    auto out = std::make_unique<plan::PortT>();
+    auto global = cast<RankedTensorType>(port.getGlobal());
+    out->name = port.getName().str();
+    out->dtype = dtypeOf(global.getElementType());
+    out->shape.assign(global.getShape().begin(), global.getShape().end());
+    for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+      out->buffers.push_back(buffers.lookup(port.getBuffer()));
+      out->boxes.push_back(boxOf(port.getSharding(), global, device));
+    }
+    (port.getOutput() ? result->outputs : result->inputs).push_back(std::move(out));
+  }
+
+  std::unique_ptr<plan::BoxT> boxOf(shd::ShardingAttr sharding, RankedTensorType global, int64_t device) {
+    auto box = std::make_unique<plan::BoxT>();
+    SmallVector<int64_t> local = sharding.getLocalShape(global.getShape(), mesh);
+    for (auto [dim, split] : llvm::enumerate(sharding.getDims())) {
+      int64_t size = global.getDimSize(dim);
+      int64_t start = std::min(size, coll::getPlace(mesh, split.getAxes(), device) * local[dim]);
+      box->start.push_back(start);
+      box->size.push_back(std::min(local[dim], size - start));
+    }
+    return box;
+  }
+
+  rt::ProgramOp program;
+  shd::MeshAttr mesh;
+  const WeightWriter &weights;
+  std::unique_ptr<plan::PlanT> result;
+  plan::ProgramT *target = nullptr;
+  std::map<std::string, uint32_t> names, kernels;
+  DenseMap<Attribute, uint32_t> groupSets;
+  DenseMap<Value, uint32_t> buffers;
+  uint32_t numCollectives = 0;
+};
+
+} // namespace
+
+std::unique_ptr<plan::PlanT> buildPlan(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights) {
+  return PlanBuilder(program, mesh, weights).build();
+}
+
+} // namespace mpopt::emit

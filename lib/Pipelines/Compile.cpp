@@ -1,0 +1,113 @@
+//===- Compile.cpp - The way from a model to a plan -----------------------===//
+//
+// The whole order of the compiler, in one place. Each phase leaves IR that can be printed (`--emit`) and run through mpopt-opt.
+//
+//   import       ONNX -> nn on global shapes, constants folded, weights as handles
+//   simplify     attention, norms and activations recognised, batch norm folded into convolutions
+//   plan         adds the mesh and a sharding to every value; changes no operation
+//   partition    nn + shd -> nn + coll on local shapes: the only place where shapes change
+//   schedule     kernels formed, values become buffers, instructions listed: nn + coll -> rt
+//   codegen      kernels -> one ELF
+//   emit         rt + ELF -> plan file, and weights file by running the init instructions
+//
+//===----------------------------------------------------------------------===//
+
+#include "mpopt/Pipelines/Compile.h"
+#include "Account.h"
+#include "mlir/Pass/PassManager.h"
+#include "mlir/Transforms/Passes.h"
+#include "mpopt/Dialect/Coll/Coll.h"
+#include "mpopt/Dialect/NN/NN.h"
+#include "mpopt/Dialect/NN/Transforms/Passes.h"
+#include "mpopt/Dialect/RT/RT.h"
+#include "mpopt/Emit/Emit.h"
+#include "mpopt/Import/ONNX.h"
+#include "mpopt/Partition/Passes.h"
+#include "mpopt/Schedule/Passes.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+
+namespace mpopt {
+namespace {
+
+class Compilation {
+public:
+  Compilation(MLIRContext &context, const CompileOptions &options) : context(context), options(options) {}
+
+  LogicalResult run(CompileResult &result) {
+    begin("importing");
+    auto imported = importOnnx(context, options.model, ImportOptions{options.dims});
+    if (failed(imported))
+      return failure();
+    result.module = std::move(*imported);
+    ModuleOp module = *result.module;
+
+    begin("simplifying");
+    if (failed(pipeline(module, nn::buildSimplifyPipeline)) || options.until == Stage::NN)
+      return success(verifies(module));
+
+    begin("planning");
+    if (failed(planning::planModule(module, options.plan, result.report)) || options.until == Stage::Planned)
+      return success(verifies(module));
+    llvm::json::Object account = startAccount(module, options, result.report);
+
+    begin("partitioning");
+    if (failed(pipeline(module, partition::buildPartitionPipeline)) || options.until == Stage::Partitioned)
+      return success(verifies(module));
+
+    begin("scheduling");
+    if (failed(pipeline(module, [&](OpPassManager &pm) {
+          pm.addPass(schedule::createLowerPlaces());
+          pm.addPass(createCSEPass()); // one coll.index and one mask where several would do
+          pm.addPass(codegen::createFormKernelsPass(options.target));
+          pm.addPass(schedule::createBuildProgram());
+        })))
+      return failure();
+    addProgram(account, module);
+    result.account = llvm::formatv("{0:2}", llvm::json::Value(std::move(account))).str();
+    if (options.until == Stage::RT)
+      return success();
+
+    begin("generating code");
+    auto elf = codegen::compileKernels(module, options.target);
+    if (failed(elf))
+      return failure();
+
+    begin("writing weights");
+    emit::EmitOptions emitOptions{options.output, llvm::sys::path::parent_path(options.model).str(),
+                                  llvm::sys::path::filename(options.model).str(), options.target.cpu, options.plan.machine->name};
+    return emit::emitPlan(module, *elf, result.account, emitOptions);
+  }
+
+private:
+  void begin(StringRef phase) {
+    if (options.progress)
+      options.progress(phase);
+  }
+
+  /// Stops a pipeline's failure from passing as the wanted stage.
+  bool verifies(ModuleOp module) { return !hadFailure && succeeded(verify(module)); }
+
+  LogicalResult pipeline(ModuleOp module, function_ref<void(OpPassManager &)> build) {
+    PassManager manager(&context);
+    build(manager);
+    hadFailure = failed(manager.run(module));
+    return failure(hadFailure);
+  }
+
+  MLIRContext &context;
+  const CompileOptions &options;
+  bool hadFailure = false;
+};
+
+} // namespace
+
+FailureOr<CompileResult> compile(MLIRContext &context, const CompileOptions &options) {
+  CompileResult result;
+  if (failed(Compilation(context, options).run(result)))
+    return failure();
+  return result;
+}
+
+} // namespace mpopt
