@@ -185,6 +185,20 @@ int compileModel(const Arguments &arguments) {
   return arguments.json.empty() ? 0 : writeJson(arguments.json, result->account);
 }
 
+int calibrateMachine(std::string path) {
+  if (path.empty())
+    path = machine::hostCachePath();
+  if (path.empty())
+    return fail("neither HOME nor XDG_CACHE_HOME is set; say where to write with --output");
+  auto machine = machine::calibrateHost();
+  if (!machine)
+    return fail(machine.error().message);
+  if (Status written = machine::writeFile(*machine, path); !written)
+    return fail(written.error().message);
+  llvm::outs() << "wrote " << path << "\n";
+  return 0;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -204,11 +218,7 @@ int main(int argc, char **argv) {
     return fail(std::string(parseError.what()) + "; see mpopt --help");
   }
   if (calibrate->parsed()) {
-    auto path = machine::calibrateHost(calibrated);
-    if (!path)
-      return fail(path.error().message);
-    llvm::outs() << "wrote " << *path << "\n";
-    return 0;
+    return calibrateMachine(calibrated);
   }
   if (arguments.model.empty())
     return fail("give a model: mpopt MODEL.onnx --devices N; see mpopt --help");
