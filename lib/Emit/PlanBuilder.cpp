@@ -1,5 +1,6 @@
 #include "PlanBuilder.h"
 #include "mpopt/Dialect/Coll/Coll.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 

@@ -41,8 +41,8 @@ FailureOr<const char *> SourceFiles::map(nn::ExternalAttr source, Location loc) 
   }
   uint64_t offset = source.getOffset(), length = source.getLength();
   if (!mapping.data || offset > mapping.bytes || length > mapping.bytes - offset)
-    return emitError(loc) << "weights file '" << path << "' has " << mapping.bytes << " bytes, but this weight is " << length
-                          << " bytes at offset " << offset << "; the file is cut short or is another model's";
+    return emitError(loc) << "weights file '" << path << "' has " << mapping.bytes << " bytes, but this weight is "
+                          << length << " bytes at offset " << offset << "; the file is cut short or is another model's";
   return mapping.data + offset;
 }
 

@@ -169,10 +169,12 @@ LogicalResult WeightWriter::fill(rt::BufferOp buffer, int64_t device, char *targ
   return success();
 }
 
-LogicalResult WeightWriter::compute(const Weight &weight, int64_t device, char *target, void *library, SourceFiles &files) {
+LogicalResult WeightWriter::compute(const Weight &weight, int64_t device, char *target, void *library,
+                                    SourceFiles &files) {
   if (weight.recipe.empty())
     return fill(weight.buffer, device, target);
   char *base = alignUp(arena.data());
+  uint64_t number = rt::BufferOp(weight.buffer).getOffset();
   std::map<int64_t, std::vector<char>> others; // weights that this one is made from
   auto address = [&](Value value) -> FailureOr<char *> {
     auto buffer = value.getDefiningOp<rt::BufferOp>();
@@ -182,7 +184,7 @@ LogicalResult WeightWriter::compute(const Weight &weight, int64_t device, char *
       FailureOr<const char *> bytes = files.map(*buffer.getSource(), buffer.getLoc());
       return failed(bytes) ? FailureOr<char *>() : FailureOr<char *>(const_cast<char *>(*bytes));
     }
-    if (buffer.getOffset() == weight.buffer.getOffset())
+    if (buffer.getOffset() == number)
       return target;
     auto [it, isNew] = others.try_emplace(buffer.getOffset(), std::vector<char>());
     if (isNew) {

@@ -8,7 +8,8 @@ namespace mpopt {
 
 /// The plan's account: what was chosen and what it costs. Reads the planned module for the strategy; add what the program
 /// says with addProgram. The same input gives the same text.
-llvm::json::Object startAccount(mlir::ModuleOp planned, const CompileOptions &options, const planning::PlanReport &report);
+llvm::json::Object startAccount(mlir::ModuleOp planned, const CompileOptions &options,
+                                const planning::PlanReport &report);
 
 /// Collectives with their bytes, and memory per device.
 void addProgram(llvm::json::Object &account, mlir::ModuleOp program);

@@ -76,7 +76,8 @@ public:
 
     begin("writing weights");
     emit::EmitOptions emitOptions{options.output, llvm::sys::path::parent_path(options.model).str(),
-                                  llvm::sys::path::filename(options.model).str(), options.target.cpu, options.plan.machine->name};
+                                  llvm::sys::path::filename(options.model).str(), options.target.cpu,
+                                  options.plan.machine->name};
     return emit::emitPlan(module, *elf, result.account, emitOptions);
   }
 

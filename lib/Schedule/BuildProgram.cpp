@@ -163,7 +163,8 @@ private:
     std::vector<Storage *> owners;
     for (Storage &storage : storages) {
       LiveBuffer &buffer = storage.*life;
-      if (storage.space != rt::Space::Work || storage.init != init || buffer.last < buffer.first || sources.contains(storage.root))
+      if (storage.space != rt::Space::Work || storage.init != init || buffer.last < buffer.first ||
+          sources.contains(storage.root))
         continue;
       lives.push_back(buffer);
       owners.push_back(&storage);
@@ -189,13 +190,14 @@ private:
   }
 
   /// Declares a buffer after those declared before.
-  rt::BufferOp declare(Location loc, RankedTensorType type, rt::Space space, int64_t offset, nn::ExternalAttr source = {}) {
+  rt::BufferOp declare(Location loc, RankedTensorType type, rt::Space space, int64_t offset,
+                       nn::ExternalAttr source = {}) {
     OpBuilder::InsertionGuard guard(builder);
     builder.setInsertionPointToStart(builder.getBlock());
     if (lastBuffer)
       builder.setInsertionPointAfter(lastBuffer);
-    auto op = rt::BufferOp::create(builder, loc, rt::BufferType::get(type.getContext(), type), space, offset, source, nullptr,
-                                   nullptr, nullptr);
+    auto op = rt::BufferOp::create(builder, loc, rt::BufferType::get(type.getContext(), type), space, offset, source,
+                                   nullptr, nullptr, nullptr);
     lastBuffer = op;
     return op;
   }
@@ -235,10 +237,12 @@ private:
     Operation *made =
         TypeSwitch<Operation *, Operation *>(op)
             .Case([&](func::CallOp call) -> Operation * {
-              return rt::KernelOp::create(builder, op->getLoc(), reads, writes, call.getCallee(), init, 0, nullptr, nullptr);
+              return rt::KernelOp::create(builder, op->getLoc(), reads, writes, call.getCallee(), init, 0, nullptr,
+                                          nullptr);
             })
             .Case([&](nn::WeightOp weight) -> Operation * {
-              return rt::CopyOp::create(builder, op->getLoc(), ValueRange{sourceBuffer(weight)}, writes, init, 0, nullptr, nullptr);
+              return rt::CopyOp::create(builder, op->getLoc(), ValueRange{sourceBuffer(weight)}, writes, init, 0,
+                                        nullptr, nullptr);
             })
             .Case<nn::ConvOp, nn::MaxPoolOp, nn::AvgPoolOp>([&](Operation *library) -> Operation * {
               return rt::LibraryOp::create(builder, op->getLoc(), reads, writes, library->getName().stripDialect(),
@@ -253,7 +257,8 @@ private:
   Operation *collective(Operation *op, ValueRange reads, ValueRange writes) {
     auto create = [&](rt::CollectiveKind kind, ArrayAttr axes) {
       return rt::CollectiveOp::create(builder, op->getLoc(), reads, writes, kind, axes, shd::ReduceKind::Sum, /*dim=*/0,
-                                      /*split_dim=*/0, /*low=*/0, /*high=*/0, llvm::APFloat(0.0), nullptr, /*init=*/false,
+                                      /*split_dim=*/0, /*low=*/0, /*high=*/0, llvm::APFloat(0.0), nullptr,
+                                      /*init=*/false,
                                       /*stream=*/0, nullptr, nullptr);
     };
     return TypeSwitch<Operation *, Operation *>(op)
@@ -301,9 +306,10 @@ private:
       auto sharding = attrs ? attrs.getAs<shd::ShardingAttr>(shd::kShardingAttr) : shd::ShardingAttr();
       auto global = attrs ? attrs.getAs<TypeAttr>("nn.global") : TypeAttr();
       if (!name || !sharding || !global)
-        return main.emitError("an argument or result lacks nn.name, nn.global or shd.sharding: partition the module first");
-      rt::PortOp::create(builder, main.getLoc(), name, output ? builder.getUnitAttr() : UnitAttr(), buffer(value), global,
-                         sharding);
+        return main.emitError(
+            "an argument or result lacks nn.name, nn.global or shd.sharding: partition the module first");
+      rt::PortOp::create(builder, main.getLoc(), name, output ? builder.getUnitAttr() : UnitAttr(), buffer(value),
+                         global, sharding);
       return success();
     };
     for (BlockArgument argument : main.getArguments())

@@ -20,7 +20,8 @@ Value constantOf(OpBuilder &builder, Location loc, Type element, double value) {
 }
 
 Value indexOf(OpBuilder &builder, Location loc, FlatSymbolRefAttr mesh, ArrayAttr axes, int64_t scale) {
-  return coll::IndexOp::create(builder, loc, scalarType(builder.getI64Type()), mesh, axes, builder.getI64IntegerAttr(scale));
+  return coll::IndexOp::create(builder, loc, scalarType(builder.getI64Type()), mesh, axes,
+                               builder.getI64IntegerAttr(scale));
 }
 
 Type elementOf(Value value) { return cast<RankedTensorType>(value.getType()).getElementType(); }
@@ -42,7 +43,8 @@ Value lower(coll::MaskPadOp op, OpBuilder &builder) {
                                   llvm::APFloat(1.0));
   Value start = indexOf(builder, loc, op.getMeshAttr(), op.getAxes(), line[op.getDim()]);
   Value position = nn::AddOp::create(builder, loc, iota, start);
-  Value real = nn::CompareOp::create(builder, loc, nn::Predicate::Lt, position, constantOf(builder, loc, i64, op.getSize()));
+  Value real =
+      nn::CompareOp::create(builder, loc, nn::Predicate::Lt, position, constantOf(builder, loc, i64, op.getSize()));
   Value value = constantOf(builder, loc, type.getElementType(), op.getValue().convertToDouble());
   return nn::SelectOp::create(builder, loc, real, op.getInput(), value);
 }
@@ -50,17 +52,20 @@ Value lower(coll::MaskPadOp op, OpBuilder &builder) {
 Value lower(coll::KeepFirstOp op, OpBuilder &builder) {
   Location loc = op.getLoc();
   Value place = indexOf(builder, loc, op.getMeshAttr(), op.getAxes(), 1);
-  Value first = nn::CompareOp::create(builder, loc, nn::Predicate::Eq, place, constantOf(builder, loc, builder.getI64Type(), 0));
-  return nn::SelectOp::create(builder, loc, first, op.getInput(), constantOf(builder, loc, elementOf(op.getInput()), 0));
+  Value first =
+      nn::CompareOp::create(builder, loc, nn::Predicate::Eq, place, constantOf(builder, loc, builder.getI64Type(), 0));
+  return nn::SelectOp::create(builder, loc, first, op.getInput(),
+                              constantOf(builder, loc, elementOf(op.getInput()), 0));
 }
 
 struct LowerPlacesPass : impl::LowerPlacesBase<LowerPlacesPass> {
   void runOnOperation() override {
     getOperation().walk([](Operation *op) {
       OpBuilder builder(op);
-      Value lowered = TypeSwitch<Operation *, Value>(op)
-                          .Case<coll::SliceOp, coll::MaskPadOp, coll::KeepFirstOp>([&](auto op) { return lower(op, builder); })
-                          .Default(Value());
+      Value lowered =
+          TypeSwitch<Operation *, Value>(op)
+              .Case<coll::SliceOp, coll::MaskPadOp, coll::KeepFirstOp>([&](auto op) { return lower(op, builder); })
+              .Default(Value());
       if (!lowered)
         return;
       op->getResult(0).replaceAllUsesWith(lowered);

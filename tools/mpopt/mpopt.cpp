@@ -31,27 +31,36 @@ int fail(const std::string &message) {
 }
 
 void addOptions(CLI::App &app, Arguments &arguments) {
-  app.add_option("model", arguments.model, "ONNX model; its external data is looked for beside it")->type_name("MODEL.onnx");
-  app.add_option("-d,--devices", arguments.devices, "Number of devices to spread the model over")->type_name("N")->capture_default_str();
-  app.add_option("-o,--output", arguments.output, "Plan to write; weights go beside it [model's name with .mpplan, here]")->type_name("FILE");
+  app.add_option("model", arguments.model, "ONNX model; its external data is looked for beside it")
+      ->type_name("MODEL.onnx");
+  app.add_option("-d,--devices", arguments.devices, "Number of devices to spread the model over")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("-o,--output", arguments.output,
+                 "Plan to write; weights go beside it [model's name with .mpplan, here]")
+      ->type_name("FILE");
   app.add_option("-m,--machine", arguments.machine, "Machine file (TOML), or a known machine: host, a100-80, h100, ...")
       ->type_name("FILE|NAME")
       ->capture_default_str();
-  app.add_option("--dim", arguments.dims, "Binds a symbolic dimension (batch=8) or an input's shape (input_ids=2x128); repeatable")
+  app.add_option("--dim", arguments.dims,
+                 "Binds a symbolic dimension (batch=8) or an input's shape (input_ids=2x128); repeatable")
       ->type_name("NAME=SIZE")
       ->allow_extra_args(false);
-  app.add_option("-s,--strategy", arguments.strategy, "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel")
+  app.add_option("-s,--strategy", arguments.strategy,
+                 "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel")
       ->type_name("dp=2,tp=4");
   app.add_option("--pin", arguments.pin, "File with shardings that the plan must have")->type_name("FILE");
   app.add_option("--objective", arguments.objective, "What to make small or large: latency, throughput or memory")
       ->check(CLI::IsMember({"latency", "throughput", "memory"}))
       ->capture_default_str();
-  app.add_option("--target-cpu", arguments.cpu, "Instruction set of the kernels: native, x86-64-v3 (AVX2) or x86-64-v4 (AVX-512)")
+  app.add_option("--target-cpu", arguments.cpu,
+                 "Instruction set of the kernels: native, x86-64-v3 (AVX2) or x86-64-v4 (AVX-512)")
       ->check(CLI::IsMember({"native", "x86-64-v3", "x86-64-v4"}))
       ->capture_default_str();
   app.add_option("--emit", arguments.emit, "Prints the IR of a stage and stops: nn, planned, partitioned or rt")
       ->check(CLI::IsMember({"nn", "planned", "partitioned", "rt"}));
-  app.add_flag("--explain", arguments.explain, "Prints what was chosen for each operator, its cost and the runner-up's");
+  app.add_flag("--explain", arguments.explain,
+               "Prints what was chosen for each operator, its cost and the runner-up's");
   app.add_option("--json", arguments.json, "Writes the account of the plan to a file")->type_name("FILE");
 }
 
@@ -83,7 +92,8 @@ void printAccount(const llvm::json::Object &account, const std::string &output) 
   if (auto mesh = account.getString("mesh"); mesh && !mesh->empty())
     llvm::outs() << " (mesh " << *mesh << ")";
   llvm::outs() << "\n  predicted time   " << llvm::formatv("{0:f3} ms", number("predicted_seconds") * 1e3)
-               << llvm::formatv(" (lower bound {0:f3} ms) on {1}", number("lower_bound_seconds") * 1e3, *account.getString("machine"));
+               << llvm::formatv(" (lower bound {0:f3} ms) on {1}", number("lower_bound_seconds") * 1e3,
+                                *account.getString("machine"));
   double most = 0;
   for (const llvm::json::Value &bytes : *account.getArray("memory_bytes"))
     most = std::max(most, bytes.getAsNumber().value_or(0));
@@ -202,8 +212,9 @@ int calibrateMachine(std::string path) {
 } // namespace
 
 int main(int argc, char **argv) {
-  CLI::App app{"Compiles an ONNX model into a plan for many devices: chooses how to shard it by a cost model, inserts the\n"
-               "collectives, generates code. Run the plan with mpopt-run."};
+  CLI::App app{
+      "Compiles an ONNX model into a plan for many devices: chooses how to shard it by a cost model, inserts the\n"
+      "collectives, generates code. Run the plan with mpopt-run."};
   app.set_version_flag("--version", "mpopt " MPOPT_VERSION);
   Arguments arguments;
   addOptions(app, arguments);

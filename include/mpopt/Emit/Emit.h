@@ -24,7 +24,8 @@ llvm::SmallVector<DeviceMemory> getDeviceMemory(mlir::ModuleOp module);
 
 /// Writes the plan of a module with an rt.program, and its weights file, computed by running the program's init instructions with the
 /// kernels in `elf`. `account` (JSON) is stored as it is. Both files appear whole or not at all. Errors go to the module's diagnostics.
-mlir::LogicalResult emitPlan(mlir::ModuleOp module, llvm::ArrayRef<char> elf, llvm::StringRef account, const EmitOptions &options);
+mlir::LogicalResult emitPlan(mlir::ModuleOp module, llvm::ArrayRef<char> elf, llvm::StringRef account,
+                             const EmitOptions &options);
 
 } // namespace mpopt::emit
 
