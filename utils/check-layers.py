@@ -46,14 +46,16 @@ INCLUDE = re.compile(r'^\s*#?\s*include\s*[<"]([^">]+)[">]')
 
 
 def room_of(path):
-    """The room of a file, by the longest room name that its path below include/mpopt, lib or the root starts with."""
+    """The room of a file, by the longest room name that its path below include/mpopt, lib or the root starts with.
+    Import/ONNX.h belongs to Import/ONNX."""
     parts = path.parts
     if parts[:2] == ("include", "mpopt"):
         parts = parts[2:]
     elif parts[0] == "lib":
         parts = parts[1:]
+    parts = (*parts[:-1], parts[-1].split(".")[0])
     for depth in (2, 1):
-        if len(parts) > depth and "/".join(parts[:depth]) in ALLOWED:
+        if "/".join(parts[:depth]) in ALLOWED:
             return "/".join(parts[:depth])
     return None
 
