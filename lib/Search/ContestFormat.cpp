@@ -27,8 +27,7 @@ Result<std::string> readAll(const std::string &path) {
   std::string text;
   std::vector<char> buffer(1 << 20);
   int count = 0;
-  while ((count = gzread(file.get(), buffer.data(), unsigned(buffer.size()))) >
-         0)
+  while ((count = gzread(file.get(), buffer.data(), unsigned(buffer.size()))) > 0)
     text.append(buffer.data(), size_t(count));
   if (count < 0)
     return error("'" + path + "' is not a whole gzip file");
@@ -37,12 +36,10 @@ Result<std::string> readAll(const std::string &path) {
 
 Status writeAll(const std::string &path, const std::string &text) {
   GzHandle file(gzopen(path.c_str(), path.ends_with(".gz") ? "wb" : "wbT"));
-  bool good = file && gzwrite(file.get(), text.data(), unsigned(text.size())) ==
-                          int(text.size());
+  bool good = file && gzwrite(file.get(), text.data(), unsigned(text.size())) == int(text.size());
   if (good && gzclose(file.release()) == Z_OK)
     return {};
-  return error("cannot write '" + path +
-               "'; check that its folder exists and can be written");
+  return error("cannot write '" + path + "'; check that its folder exists and can be written");
 }
 
 double costOf(const json &value) {
@@ -60,8 +57,7 @@ json jsonOf(double cost) {
 }
 
 void readNodes(const json &nodes, Problem &problem) {
-  const json &costs = nodes.at("costs"), &usages = nodes.at("usages"),
-             &intervals = nodes.at("intervals");
+  const json &costs = nodes.at("costs"), &usages = nodes.at("usages"), &intervals = nodes.at("intervals");
   for (size_t i = 0; i < costs.size(); ++i) {
     Node node;
     node.name = "node_" + std::to_string(i);
@@ -69,8 +65,7 @@ void readNodes(const json &nodes, Problem &problem) {
       node.costs.push_back(costOf(cost));
     const json &interval = intervals.at(i);
     node.usages.push_back(
-        {{interval.at(0).get<int64_t>(), interval.at(1).get<int64_t>()},
-         usages.at(i).get<std::vector<int64_t>>()});
+        {{interval.at(0).get<int64_t>(), interval.at(1).get<int64_t>()}, usages.at(i).get<std::vector<int64_t>>()});
     problem.nodes.push_back(std::move(node));
   }
 }
@@ -79,15 +74,13 @@ void readEdges(const json &edges, Problem &problem) {
   std::map<std::pair<int32_t, std::vector<double>>, int32_t> known;
   const json &ends = edges.at("nodes"), &costs = edges.at("costs");
   for (size_t i = 0; i < ends.size(); ++i) {
-    int32_t from = ends.at(i).at(0).get<int32_t>(),
-            to = ends.at(i).at(1).get<int32_t>();
+    int32_t from = ends.at(i).at(0).get<int32_t>(), to = ends.at(i).at(1).get<int32_t>();
     int32_t rows = int32_t(problem.nodes.at(size_t(from)).costs.size());
     std::vector<double> values;
     for (const json &cost : costs.at(i))
       values.push_back(costOf(cost));
     int32_t cols = rows > 0 ? int32_t(values.size()) / rows : 0;
-    auto [entry, fresh] = known.try_emplace({rows, std::move(values)},
-                                            int32_t(problem.matrices.size()));
+    auto [entry, fresh] = known.try_emplace({rows, std::move(values)}, int32_t(problem.matrices.size()));
     if (fresh)
       problem.matrices.push_back({rows, cols, entry->first.second});
     problem.edges.push_back({from, to, entry->second});
@@ -106,8 +99,7 @@ Result<Problem> parse(const std::string &text, const std::string &path) try {
     problem.usageLimit = body.at("usage_limit").get<int64_t>();
   return problem;
 } catch (const std::exception &exception) {
-  return error("'" + path + "' is not a problem of the contest's format: " +
-               exception.what());
+  return error("'" + path + "' is not a problem of the contest's format: " + exception.what());
 }
 
 } // namespace
@@ -136,9 +128,7 @@ Status writeContestFile(const Problem &problem, const std::string &path) {
       list.push_back(jsonOf(cost));
     costs.push_back(std::move(list));
     UsageComponent usage =
-        node.usages.empty()
-            ? UsageComponent{{}, std::vector<int64_t>(node.costs.size())}
-            : node.usages.front();
+        node.usages.empty() ? UsageComponent{{}, std::vector<int64_t>(node.costs.size())} : node.usages.front();
     usages.push_back(usage.usages);
     intervals.push_back({usage.interval.first, usage.interval.last});
   }
@@ -150,11 +140,9 @@ Status writeContestFile(const Problem &problem, const std::string &path) {
       list.push_back(jsonOf(cost));
     matrices.push_back(std::move(list));
   }
-  json body = {
-      {"name", problem.name},
-      {"nodes",
-       {{"costs", costs}, {"usages", usages}, {"intervals", intervals}}},
-      {"edges", {{"nodes", ends}, {"costs", matrices}}}};
+  json body = {{"name", problem.name},
+               {"nodes", {{"costs", costs}, {"usages", usages}, {"intervals", intervals}}},
+               {"edges", {{"nodes", ends}, {"costs", matrices}}}};
   if (problem.usageLimit)
     body["usage_limit"] = *problem.usageLimit;
   return writeAll(path, json{{"problem", body}}.dump());

@@ -28,9 +28,8 @@ class Elimination {
 public:
   /// Plans the elimination of `free`, or nullopt where it would take more than
   /// `workLimit` additions or tables of more than `tableLimit` numbers.
-  static std::optional<Elimination> plan(const Model &model,
-                                         const std::vector<int32_t> &free,
-                                         double workLimit, double tableLimit);
+  static std::optional<Elimination> plan(const Model &model, const std::vector<int32_t> &free, double workLimit,
+                                         double tableLimit);
 
   /// Additions of one solve.
   double work() const { return totalWork; }
@@ -40,21 +39,18 @@ public:
   /// kForbidden where it must not be taken. `choice` receives the strategies of
   /// the free variables and keeps the others. kForbidden where nothing is
   /// allowed; `choice` is unchanged then.
-  double solve(const std::vector<std::vector<double>> &unary,
-               std::vector<int32_t> &choice);
+  double solve(const std::vector<std::vector<double>> &unary, std::vector<int32_t> &choice);
 
 private:
   /// How one input of a step is addressed by the step's loops.
   struct Input {
     int32_t factor;
-    int32_t inner =
-        -1; ///< Its axis that is the innermost loop's variable, or -1.
-    std::vector<std::vector<int64_t>>
-        offsets; ///< Per outer axis of the output (empty: does not depend on
-                 ///< it).
-    std::vector<int64_t> ownOffsets; ///< Per class of the eliminated variable.
-    std::vector<double> rows; ///< Data with the innermost variable refined and
-                              ///< last; empty if inner is -1.
+    int32_t inner = -1;                        ///< Its axis that is the innermost loop's variable, or -1.
+    std::vector<std::vector<int64_t>> offsets; ///< Per outer axis of the output (empty: does not depend on
+                                               ///< it).
+    std::vector<int64_t> ownOffsets;           ///< Per class of the eliminated variable.
+    std::vector<double> rows;                  ///< Data with the innermost variable refined and
+                                               ///< last; empty if inner is -1.
   };
   struct Step {
     int32_t variable;

@@ -10,10 +10,8 @@ namespace mpopt::search {
 /// work next.
 class Elimination::Planner {
 public:
-  Planner(const Model &model, const std::vector<int32_t> &free,
-          double tableLimit)
-      : model(model), tableLimit(tableLimit), touching(model.variables.size()),
-        costs(model.variables.size()) {
+  Planner(const Model &model, const std::vector<int32_t> &free, double tableLimit)
+      : model(model), tableLimit(tableLimit), touching(model.variables.size()), costs(model.variables.size()) {
     std::vector<char> isFree(model.variables.size(), 0);
     for (int32_t variable : free)
       isFree[size_t(variable)] = 1;
@@ -50,8 +48,7 @@ private:
   void addArc(const Arc &arc) {
     auto factor = std::make_unique<Factor>();
     factor->data = arc.table->values.data();
-    factor->axes = {{arc.ends[0], arc.classes[0], arc.table->rows},
-                    {arc.ends[1], arc.classes[1], arc.table->cols}};
+    factor->axes = {{arc.ends[0], arc.classes[0], arc.table->rows}, {arc.ends[1], arc.classes[1], arc.table->cols}};
     addFactor(std::move(factor));
   }
 
@@ -74,8 +71,7 @@ private:
       }
     scope.own = joint.contains(variable)
                     ? joint[variable]
-                    : std::make_shared<const ClassMap>(
-                          size_t(model.variables[size_t(variable)].size()), 0);
+                    : std::make_shared<const ClassMap>(size_t(model.variables[size_t(variable)].size()), 0);
     scope.ownCount = countClasses(*scope.own);
     joint.erase(variable);
     for (auto &[other, classes] : joint) {
@@ -97,11 +93,16 @@ private:
     Scope scope = scopeOf(variable);
     // The innermost loop runs over the largest axis, so that it fills the
     // vector units.
-    std::sort(scope.axes.begin(), scope.axes.end(),
-              [](const Factor::Axis &a, const Factor::Axis &b) {
-                return a.count != b.count ? a.count < b.count
-                                          : a.variable < b.variable;
-              });
+    std::sort(scope.axes.begin(), scope.axes.end(), [](const Factor::Axis &a, const Factor::Axis &b) {
+      return a.count != b.count ? a.count < b.count : a.variable < b.variable;
+    });
+    // Padded with classes that no strategy has: whole vectors, no tails.
+    if (!scope.axes.empty() && scope.axes.back().count > 3) {
+      int32_t &width = scope.axes.back().count;
+      scope.table /= width;
+      width = (width + 7) / 8 * 8;
+      scope.table *= width;
+    }
     Step step{variable, scope.own, scope.ownCount, {}, -1, {}, {}, cost};
     for (int32_t index : touching[size_t(variable)]) {
       step.inputs.push_back({index, -1, {}, {}, {}});
@@ -127,9 +128,7 @@ private:
 
   /// Steps through an axis of a factor in the finer classes of the step: per
   /// fine class, stride times coarse class.
-  static std::vector<int64_t> offsetsOf(const ClassMap &fine, int32_t count,
-                                        const ClassMap &coarse,
-                                        int64_t stride) {
+  static std::vector<int64_t> offsetsOf(const ClassMap &fine, int32_t count, const ClassMap &coarse, int64_t stride) {
     std::vector<int64_t> offsets(size_t(count), 0);
     for (size_t s = 0; s < fine.size(); ++s)
       offsets[size_t(fine[s])] = coarse[s] * stride;
@@ -152,13 +151,10 @@ private:
       if (int32_t(a) == input.inner)
         continue;
       if (axis.variable == step.variable)
-        input.ownOffsets =
-            offsetsOf(*step.classes, step.classCount, *axis.classes, stride);
+        input.ownOffsets = offsetsOf(*step.classes, step.classCount, *axis.classes, stride);
       for (size_t j = 0; j < input.offsets.size(); ++j)
         if (scope.axes[j].variable == axis.variable)
-          input.offsets[j] =
-              offsetsOf(*scope.axes[j].classes, scope.axes[j].count,
-                        *axis.classes, stride);
+          input.offsets[j] = offsetsOf(*scope.axes[j].classes, scope.axes[j].count, *axis.classes, stride);
       stride *= axis.count;
     }
     if (input.inner >= 0)
@@ -168,15 +164,12 @@ private:
   const Model &model;
   double tableLimit;
   std::vector<std::unique_ptr<Factor>> factors;
-  std::vector<std::vector<int32_t>>
-      touching; ///< Per variable: factors not yet consumed.
+  std::vector<std::vector<int32_t>> touching; ///< Per variable: factors not yet consumed.
   std::vector<double> costs;
   std::set<std::pair<double, int32_t>> queue;
 };
 
-std::optional<Elimination> Elimination::plan(const Model &model,
-                                             const std::vector<int32_t> &free,
-                                             double workLimit,
+std::optional<Elimination> Elimination::plan(const Model &model, const std::vector<int32_t> &free, double workLimit,
                                              double tableLimit) {
   Elimination result;
   if (!Planner(model, free, tableLimit).run(result, workLimit))

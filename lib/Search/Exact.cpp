@@ -1,4 +1,5 @@
 #include "LocalSearch.h"
+#include "Neighbourhood.h"
 #include "Prices.h"
 #include "Routes.h"
 
@@ -8,9 +9,8 @@
 
 namespace mpopt::search {
 
-bool Outcome::closed() const {
-  return found() &&
-         cost - bound <= 1e-9 * std::max(std::abs(cost), std::abs(bound));
+bool Outcome::closed(double gap) const {
+  return found() && cost - bound <= std::max(gap, 1e-9) * std::max(std::abs(cost), std::abs(bound));
 }
 
 bool Outcome::offer(const Model &model, const std::vector<int32_t> &candidate) {
@@ -27,6 +27,9 @@ bool Outcome::offer(const Model &model, const std::vector<int32_t> &candidate) {
 namespace {
 
 constexpr int kRootIterations = 160, kBranchIterations = 24;
+constexpr int kNeighbourhoods = 300;
+constexpr double kNeighbourhoodShare = 0.3;
+constexpr uint64_t kNeighbourhoodSeed = 1;
 constexpr size_t kOpenLimit = 4000;
 
 using Domains = std::vector<std::vector<char>>;
@@ -48,8 +51,8 @@ struct Later {
 
 class ExactSearch {
 public:
-  ExactSearch(const Model &model, Elimination &all, Budget &budget)
-      : model(model), all(all), budget(budget) {
+  ExactSearch(const Model &model, Elimination &all, Budget &budget, Outcome known)
+      : model(model), all(all), budget(budget), outcome(std::move(known)) {
     for (const Variable &variable : model.variables)
       overhead += double(variable.costs.size() * (variable.uses.size() + 1));
     ceiling = costCeiling();
@@ -62,7 +65,7 @@ private:
     double value; ///< A bound for the branch; kForbidden when it is empty.
     std::vector<int32_t> choice;
     std::vector<double> excess; ///< Per row: usage less room.
-    double worst = 0; ///< Largest excess relative to the limit's scale.
+    double worst = 0;           ///< Largest excess relative to the limit's scale.
   };
 
   double costCeiling() const;
@@ -74,10 +77,10 @@ private:
   void startPrices(Branch &branch, const Point &free);
   /// Whether a branch with this bound holds no better plan, or none at all.
   bool hopeless(double bound) const {
-    return bound >= outcome.cost - 1e-10 * std::abs(outcome.cost) ||
-           bound > ceiling;
+    return bound >= outcome.cost - std::max(1e-10, budget.gap) * std::abs(outcome.cost) || bound > ceiling;
   }
   void split(const Branch &branch);
+  void searchNeighbourhoods(const Prices &prices);
   void push(Branch branch, size_t variable, const std::vector<char> &side);
 
   const Model &model;
@@ -107,8 +110,7 @@ double ExactSearch::costCeiling() const {
   return sum * (1 + 1e-9) + 1e-30;
 }
 
-ExactSearch::Point ExactSearch::evaluate(const Branch &branch,
-                                         const Prices &prices) {
+ExactSearch::Point ExactSearch::evaluate(const Branch &branch, const Prices &prices) {
   budget.spend(all.work() + overhead);
   Unary unary = pricedCosts(model, prices);
   for (size_t v = 0; v < branch.allowed.size(); ++v)
@@ -118,9 +120,7 @@ ExactSearch::Point ExactSearch::evaluate(const Branch &branch,
   Point point;
   point.choice.assign(model.variables.size(), 0);
   double least = all.solve(unary, point.choice);
-  point.value = least == kForbidden
-                    ? least
-                    : least + model.constant - roomPrice(model, prices);
+  point.value = least == kForbidden ? least : least + model.constant - roomPrice(model, prices);
   if (point.value == kForbidden)
     return point;
   std::vector<int64_t> used = model.usage(point.choice);
@@ -149,10 +149,8 @@ void ExactSearch::offer(const Point &point, bool repair) {
 /// Finds by bisection a price for the fullest row at which the minimum stops
 /// overfilling it.
 void ExactSearch::startPrices(Branch &branch, const Point &free) {
-  size_t row = size_t(std::max_element(free.excess.begin(), free.excess.end()) -
-                      free.excess.begin());
-  double low = 0, high = (std::abs(free.value) + 1e-12) /
-                         (double(model.room[row]) + free.excess[row]) / 64;
+  size_t row = size_t(std::max_element(free.excess.begin(), free.excess.end()) - free.excess.begin());
+  double low = 0, high = (std::abs(free.value) + 1e-12) / (double(model.room[row]) + free.excess[row]) / 64;
   Prices prices = branch.prices, best = prices;
   double bestValue = free.value;
   bool bracketed = false;
@@ -180,12 +178,10 @@ bool ExactSearch::raiseBound(Branch &branch, int iterations) {
   for (int i = 0; i < iterations; ++i) {
     Point point = evaluate(branch, prices);
     if (point.value == kForbidden)
-      return false;
+      return branch.bound = kForbidden, false;
     offer(point, i % 8 == 0);
     if (point.value > branch.bound) {
-      sinceBetter = point.value > branch.bound + 1e-6 * std::abs(point.value)
-                        ? 0
-                        : sinceBetter + 1;
+      sinceBetter = point.value > branch.bound + 1e-6 * std::abs(point.value) ? 0 : sinceBetter + 1;
       branch.bound = point.value, branch.prices = prices;
     } else {
       ++sinceBetter;
@@ -194,7 +190,7 @@ bool ExactSearch::raiseBound(Branch &branch, int iterations) {
       break;
     if (sinceBetter >= 5)
       theta /= 2, sinceBetter = 0, prices = branch.prices;
-    if (theta < 1e-4)
+    if (theta < 0.02)
       break;
     double norm = 0;
     for (size_t row = 0; row < prices.size(); ++row)
@@ -203,21 +199,19 @@ bool ExactSearch::raiseBound(Branch &branch, int iterations) {
     if (norm == 0)
       break; // every priced row is exactly full: the minimum is a best plan of
              // the branch
-    double target =
-        outcome.found()
-            ? outcome.cost
-            : point.value + std::max(0.1 * std::abs(point.value),
-                                     0.05 * (ceiling - point.value));
-    double step =
-        theta * std::max(target - point.value, 1e-9 * std::abs(target)) / norm;
+    double target = outcome.found()
+                        ? outcome.cost
+                        : point.value + std::max(0.1 * std::abs(point.value), 0.05 * (ceiling - point.value));
+    double step = theta * std::max(target - point.value, 1e-9 * std::abs(target)) / norm;
     for (size_t row = 0; row < prices.size(); ++row)
       prices[row] = std::max(0.0, prices[row] + step * point.excess[row]);
   }
+  if (branch.bound > ceiling)
+    branch.bound = kForbidden;
   return !hopeless(branch.bound);
 }
 
-void ExactSearch::push(Branch branch, size_t variable,
-                       const std::vector<char> &side) {
+void ExactSearch::push(Branch branch, size_t variable, const std::vector<char> &side) {
   bool any = false;
   for (size_t s = 0; s < side.size(); ++s)
     any |= branch.allowed[variable][s] &= side[s];
@@ -258,10 +252,8 @@ void ExactSearch::split(const Branch &branch) {
     return; // one plan only, already offered
   std::vector<char> light(branch.allowed[chosen].size(), 0), heavy = light;
   for (size_t s = 0; s < light.size(); ++s)
-    (weight(chosen, s) <= middle ? light : heavy)[s] =
-        branch.allowed[chosen][s];
-  bool separates = std::count(heavy.begin(), heavy.end(), 1) > 0 &&
-                   std::count(light.begin(), light.end(), 1) > 0;
+    (weight(chosen, s) <= middle ? light : heavy)[s] = branch.allowed[chosen][s];
+  bool separates = std::count(heavy.begin(), heavy.end(), 1) > 0 && std::count(light.begin(), light.end(), 1) > 0;
   if (!separates) { // memory does not tell them apart: one that was seen
                     // against the rest
     size_t pick = 0;
@@ -273,6 +265,18 @@ void ExactSearch::split(const Branch &branch) {
   }
   push(branch, chosen, light);
   push(branch, chosen, heavy);
+}
+
+/// A better plan makes the steps of the bound and the pruning better too.
+void ExactSearch::searchNeighbourhoods(const Prices &prices) {
+  if (!outcome.found())
+    return;
+  Budget share{kNeighbourhoodShare * budget.left, budget.gap};
+  budget.left -= share.left;
+  NeighbourhoodSearch search(model, prices, outcome.choice, ceiling, kNeighbourhoodSeed);
+  for (int step = 0; step < kNeighbourhoods && !share.over(); ++step)
+    search.step(outcome, share);
+  budget.left += share.left;
 }
 
 Outcome ExactSearch::run() {
@@ -294,20 +298,23 @@ Outcome ExactSearch::run() {
   startPrices(root, free);
   for (auto &strategies : seen)
     strategies.assign(strategies.size(), 0);
-  double settled = kForbidden; // least bound among branches that were given up
-  if (raiseBound(root, kRootIterations))
+  double settled = kForbidden; // least bound among branches that are not split further
+  bool worthwhile = raiseBound(root, kRootIterations / 4);
+  if (worthwhile) {
+    searchNeighbourhoods(root.prices);
+    worthwhile = raiseBound(root, kRootIterations);
+  }
+  if (worthwhile)
     split(root);
+  else
+    settled = root.bound;
   double rootBound = root.bound;
   while (!open.empty() && !budget.over() && open.size() < kOpenLimit) {
     Branch branch = open.top();
     open.pop();
-    if (hopeless(branch.bound))
-      continue;
     for (auto &strategies : seen)
       strategies.assign(strategies.size(), 0);
-    if (!raiseBound(branch, kBranchIterations))
-      continue;
-    if (budget.over())
+    if (hopeless(branch.bound) || !raiseBound(branch, kBranchIterations) || budget.over())
       settled = std::min(settled, branch.bound);
     else
       split(branch);
@@ -321,8 +328,8 @@ Outcome ExactSearch::run() {
 
 } // namespace
 
-Outcome searchExactly(const Model &model, Elimination &all, Budget &budget) {
-  return ExactSearch(model, all, budget).run();
+Outcome searchExactly(const Model &model, Elimination &all, Budget &budget, Outcome known) {
+  return ExactSearch(model, all, budget, std::move(known)).run();
 }
 
 } // namespace mpopt::search

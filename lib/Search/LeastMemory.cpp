@@ -34,11 +34,9 @@ int64_t leastExcess(const Model &model, Elimination &all, Budget &budget) {
       worst = std::max(worst, used[row] - model.room[row]);
     least = std::min(least, worst);
     double sum = 0, rate = 2.0 / std::sqrt(1.0 + i);
-    double size =
-        std::max(1.0, double(*std::max_element(used.begin(), used.end())));
+    double size = std::max(1.0, double(*std::max_element(used.begin(), used.end())));
     for (size_t row = 0; row < rows; ++row)
-      sum += weights[row] *= std::exp(
-          rate * double(used[row] - model.room[row] - worst) / size * 10);
+      sum += weights[row] *= std::exp(rate * double(used[row] - model.room[row] - worst) / size * 10);
     for (double &weight : weights)
       weight = std::max(weight / sum, 1e-12);
   }

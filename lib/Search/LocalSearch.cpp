@@ -27,8 +27,7 @@ void LocalSearch::change(int32_t variable, int32_t strategy) {
   addUse(variable, 1);
 }
 
-void LocalSearch::conditionalCosts(int32_t variable,
-                                   std::vector<double> &costs) {
+void LocalSearch::conditionalCosts(int32_t variable, std::vector<double> &costs) {
   const Variable &entry = model.variables[size_t(variable)];
   costs = entry.costs;
   for (int32_t index : entry.arcs) {
@@ -57,8 +56,7 @@ bool LocalSearch::fitsWith(int32_t variable, int32_t strategy) {
 LocalSearch::Move LocalSearch::cheapestRelief() {
   std::vector<int64_t> overfullBefore(used.size() + 1);
   for (size_t row = 0; row < used.size(); ++row)
-    overfullBefore[row + 1] =
-        overfullBefore[row] + (used[row] > model.room[row]);
+    overfullBefore[row + 1] = overfullBefore[row] + (used[row] > model.room[row]);
   Move best;
   std::vector<double> costs;
   for (size_t v = 0; v < current.size(); ++v) {
@@ -66,8 +64,7 @@ LocalSearch::Move LocalSearch::cheapestRelief() {
     size_t now = size_t(current[v]);
     bool touches = false;
     for (const Use &use : variable.uses)
-      touches |=
-          overfullBefore[size_t(use.last)] > overfullBefore[size_t(use.first)];
+      touches |= overfullBefore[size_t(use.last)] > overfullBefore[size_t(use.first)];
     if (!touches)
       continue;
     conditionalCosts(int32_t(v), costs);
@@ -75,12 +72,10 @@ LocalSearch::Move LocalSearch::cheapestRelief() {
       double relief = 0;
       for (const Use &use : variable.uses)
         relief += double(use.usages[now] - use.usages[s]) *
-                  double(overfullBefore[size_t(use.last)] -
-                         overfullBefore[size_t(use.first)]);
+                  double(overfullBefore[size_t(use.last)] - overfullBefore[size_t(use.first)]);
       if (relief <= 0 || costs[s] == kForbidden)
         continue;
-      double rise = costs[s] - costs[now],
-             score = rise > 0 ? rise / relief : rise * relief;
+      double rise = costs[s] - costs[now], score = rise > 0 ? rise / relief : rise * relief;
       if (score < best.score)
         best = {int32_t(v), int32_t(s), score};
     }

@@ -17,9 +17,7 @@ struct Table {
   int32_t cols = 0;
   std::vector<double> values;
 
-  double at(int32_t row, int32_t col) const {
-    return values[size_t(row) * size_t(cols) + size_t(col)];
-  }
+  double at(int32_t row, int32_t col) const { return values[size_t(row) * size_t(cols) + size_t(col)]; }
 };
 
 /// The summed cost between two variables. Few classes make everything that
@@ -31,13 +29,10 @@ struct Arc {
   std::shared_ptr<const Table> table;
 
   double at(int32_t strategy0, int32_t strategy1) const {
-    return table->at((*classes[0])[size_t(strategy0)],
-                     (*classes[1])[size_t(strategy1)]);
+    return table->at((*classes[0])[size_t(strategy0)], (*classes[1])[size_t(strategy1)]);
   }
   /// The same seen from end `side`.
-  double from(int side, int32_t own, int32_t other) const {
-    return side == 0 ? at(own, other) : at(other, own);
-  }
+  double from(int side, int32_t own, int32_t other) const { return side == 0 ? at(own, other) : at(other, own); }
 };
 
 /// Memory of a variable on the rows [first, last).
@@ -62,15 +57,11 @@ struct Variable {
 struct Model {
   std::vector<Variable> variables;
   std::vector<Arc> arcs;
-  std::vector<int64_t>
-      room; ///< Per row: the limit less what is decided already; >= 0.
-  double constant = 0; ///< Cost of what is decided already.
-  std::vector<int32_t>
-      decided; ///< Per node of the problem: its strategy, or -1 for a variable.
+  std::vector<int64_t> room;    ///< Per row: the limit less what is decided already; >= 0.
+  double constant = 0;          ///< Cost of what is decided already.
+  std::vector<int32_t> decided; ///< Per node of the problem: its strategy, or -1 for a variable.
 
-  int side(const Arc &arc, int32_t variable) const {
-    return arc.ends[0] == variable ? 0 : 1;
-  }
+  int side(const Arc &arc, int32_t variable) const { return arc.ends[0] == variable ? 0 : 1; }
   /// A strategy per node from a strategy per variable.
   std::vector<int32_t> expand(const std::vector<int32_t> &choice) const;
   double cost(const std::vector<int32_t> &choice) const;
@@ -87,9 +78,8 @@ Result<Model> reduce(const Problem &problem);
 
 /// The coarsest map that is at least as fine as both, numbered by first
 /// occurrence.
-std::shared_ptr<const ClassMap>
-refine(const std::shared_ptr<const ClassMap> &a,
-       const std::shared_ptr<const ClassMap> &b);
+std::shared_ptr<const ClassMap> refine(const std::shared_ptr<const ClassMap> &a,
+                                       const std::shared_ptr<const ClassMap> &b);
 
 int32_t countClasses(const ClassMap &map);
 

@@ -9,12 +9,10 @@ std::vector<double> sumBefore(const Prices &prices) {
   return sums;
 }
 
-double memoryPrice(const Variable &variable, size_t strategy,
-                   const std::vector<double> &pricesBefore) {
+double memoryPrice(const Variable &variable, size_t strategy, const std::vector<double> &pricesBefore) {
   double price = 0;
   for (const Use &use : variable.uses)
-    price += double(use.usages[strategy]) *
-             (pricesBefore[size_t(use.last)] - pricesBefore[size_t(use.first)]);
+    price += double(use.usages[strategy]) * (pricesBefore[size_t(use.last)] - pricesBefore[size_t(use.first)]);
   return price;
 }
 

@@ -20,8 +20,7 @@ Unary pricedCosts(const Model &model, const Prices &prices);
 double roomPrice(const Model &model, const Prices &prices);
 
 /// Price of the memory of one strategy.
-double memoryPrice(const Variable &variable, size_t strategy,
-                   const std::vector<double> &pricesBefore);
+double memoryPrice(const Variable &variable, size_t strategy, const std::vector<double> &pricesBefore);
 
 /// pricesBefore[r] = sum of the prices of the rows before r; one entry more
 /// than rows.

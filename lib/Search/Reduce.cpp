@@ -21,12 +21,9 @@ void Reducer::addNodes() {
     for (const UsageComponent &component : node.usages) {
       if (component.interval.empty() || !problem.usageLimit)
         continue;
-      auto [at, fresh] =
-          known.try_emplace({component.interval.first, component.interval.last},
-                            entry.uses.size());
+      auto [at, fresh] = known.try_emplace({component.interval.first, component.interval.last}, entry.uses.size());
       if (fresh)
-        entry.uses.push_back(
-            {component.interval, std::vector<int64_t>(node.costs.size())});
+        entry.uses.push_back({component.interval, std::vector<int64_t>(node.costs.size())});
       for (size_t s = 0; s < node.costs.size(); ++s)
         entry.uses[at->second].usages[s] += component.usages[s];
     }
@@ -37,15 +34,12 @@ void Reducer::addNodes() {
 void Reducer::addArcs() {
   std::map<std::pair<int32_t, int32_t>, std::vector<TableCache::Term>> pairs;
   for (const Edge &edge : problem.edges)
-    pairs[{std::min(edge.from, edge.to), std::max(edge.from, edge.to)}]
-        .push_back({edge.matrix, edge.from > edge.to});
+    pairs[{std::min(edge.from, edge.to), std::max(edge.from, edge.to)}].push_back({edge.matrix, edge.from > edge.to});
   for (auto &[ends, terms] : pairs) {
     std::sort(terms.begin(), terms.end());
     const Compressed &sum = cache.sum(terms);
     int32_t index = int32_t(arcs.size());
-    arcs.push_back({{ends.first, ends.second},
-                    {sum.classes[0], sum.classes[1]},
-                    sum.table});
+    arcs.push_back({{ends.first, ends.second}, {sum.classes[0], sum.classes[1]}, sum.table});
     work[size_t(ends.first)].arcs.push_back(index);
     work[size_t(ends.second)].arcs.push_back(index);
   }
@@ -58,8 +52,7 @@ void Reducer::drop(int32_t arc) {
     std::erase(work[size_t(end)].arcs, arc);
 }
 
-template <typename T>
-static void filter(std::vector<T> &values, const std::vector<char> &mask) {
+template <typename T> static void filter(std::vector<T> &values, const std::vector<char> &mask) {
   size_t next = 0;
   for (size_t i = 0; i < mask.size(); ++i)
     if (mask[i])
@@ -81,8 +74,7 @@ void Reducer::keep(int32_t variable, const std::vector<char> &mask) {
     arc.classes[side] = classes;
   }
   if (entry.strategies.empty() && !failure)
-    failure = Error{"no allowed combination of strategies exists: node '" +
-                    problem.nodes[size_t(variable)].name +
+    failure = Error{"no allowed combination of strategies exists: node '" + problem.nodes[size_t(variable)].name +
                     "' is left without one; allow more strategies for it or "
                     "its neighbours"};
 }
@@ -91,16 +83,13 @@ void Reducer::keep(int32_t variable, const std::vector<char> &mask) {
 /// left on the other side.
 static std::vector<char> supported(const Arc &arc, int side) {
   const Table &table = *arc.table;
-  int32_t own = side == 0 ? table.rows : table.cols,
-          others = side == 0 ? table.cols : table.rows;
+  int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
   std::vector<char> present(size_t(others), 0), result(size_t(own), 0);
   for (int32_t other : *arc.classes[1 - side])
     present[size_t(other)] = 1;
   for (int32_t a = 0; a < own; ++a)
     for (int32_t b = 0; b < others && !result[size_t(a)]; ++b)
-      result[size_t(a)] =
-          present[size_t(b)] &&
-          (side == 0 ? table.at(a, b) : table.at(b, a)) != kForbidden;
+      result[size_t(a)] = present[size_t(b)] && (side == 0 ? table.at(a, b) : table.at(b, a)) != kForbidden;
   return result;
 }
 
@@ -130,9 +119,7 @@ bool Reducer::removeForbidden() {
     changed = true;
     keep(variable, mask);
     for (int32_t index : entry.arcs) {
-      int32_t other =
-          arcs[size_t(index)]
-              .ends[arcs[size_t(index)].ends[0] == variable ? 1 : 0];
+      int32_t other = arcs[size_t(index)].ends[arcs[size_t(index)].ends[0] == variable ? 1 : 0];
       if (!queued[size_t(other)])
         queued[size_t(other)] = 1, queue.push_back(other);
     }
@@ -149,8 +136,7 @@ static bool separable(const Table &table) {
   }
   for (int32_t row = 0; row < table.rows; ++row)
     for (int32_t col = 0; col < table.cols; ++col)
-      if (std::abs(table.at(row, col) - table.at(row, 0) - table.at(0, col) +
-                   table.at(0, 0)) > 1e-14 * scale)
+      if (std::abs(table.at(row, col) - table.at(row, 0) - table.at(0, col) + table.at(0, 0)) > 1e-14 * scale)
         return false;
   return true;
 }
@@ -171,8 +157,7 @@ bool Reducer::dropSeparableArcs() {
       Work &end = work[size_t(arc.ends[side])];
       for (size_t s = 0; s < end.costs.size(); ++s)
         end.costs[s] += side == 0 ? arc.table->at((*arc.classes[0])[s], 0)
-                                  : arc.table->at(0, (*arc.classes[1])[s]) -
-                                        arc.table->at(0, 0);
+                                  : arc.table->at(0, (*arc.classes[1])[s]) - arc.table->at(0, 0);
     }
     drop(int32_t(i));
     changed = true;
@@ -181,21 +166,17 @@ bool Reducer::dropSeparableArcs() {
 }
 
 bool Reducer::lessUse(const Work &entry, size_t a, size_t b) const {
-  return std::all_of(
-      entry.uses.begin(), entry.uses.end(),
-      [&](const TimedUse &use) { return use.usages[a] <= use.usages[b]; });
+  return std::all_of(entry.uses.begin(), entry.uses.end(),
+                     [&](const TimedUse &use) { return use.usages[a] <= use.usages[b]; });
 }
 
 /// Among strategies that no arc tells apart, only those on the frontier of cost
 /// and memory are of use.
 bool Reducer::removeEqualClasses(int32_t variable) {
   Work &entry = work[size_t(variable)];
-  std::shared_ptr<const ClassMap> joint =
-      std::make_shared<ClassMap>(entry.costs.size(), 0);
+  std::shared_ptr<const ClassMap> joint = std::make_shared<ClassMap>(entry.costs.size(), 0);
   for (int32_t arc : entry.arcs)
-    joint = refine(joint,
-                   arcs[size_t(arc)]
-                       .classes[arcs[size_t(arc)].ends[0] == variable ? 0 : 1]);
+    joint = refine(joint, arcs[size_t(arc)].classes[arcs[size_t(arc)].ends[0] == variable ? 0 : 1]);
   std::vector<std::vector<size_t>> members(size_t(countClasses(*joint)));
   for (size_t s = 0; s < joint->size(); ++s)
     members[size_t((*joint)[s])].push_back(s);
@@ -203,8 +184,7 @@ bool Reducer::removeEqualClasses(int32_t variable) {
   bool changed = false;
   for (std::vector<size_t> &group : members) {
     std::sort(group.begin(), group.end(), [&](size_t a, size_t b) {
-      return entry.costs[a] != entry.costs[b] ? entry.costs[a] < entry.costs[b]
-                                              : a < b;
+      return entry.costs[a] != entry.costs[b] ? entry.costs[a] < entry.costs[b] : a < b;
     });
     for (size_t j = 1; j < group.size(); ++j)
       for (size_t i = 0; i < j && mask[group[j]]; ++i)
@@ -223,8 +203,7 @@ const std::vector<double> &Reducer::differences(const Arc &arc, int side) {
   if (!fresh)
     return entry->second;
   const Table &table = *arc.table;
-  int32_t own = side == 0 ? table.rows : table.cols,
-          others = side == 0 ? table.cols : table.rows;
+  int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
   std::vector<double> most(size_t(own) * size_t(own), -kForbidden);
   for (int32_t a = 0; a < own; ++a)
     for (int32_t b = 0; b < own; ++b)
@@ -232,8 +211,8 @@ const std::vector<double> &Reducer::differences(const Arc &arc, int side) {
         double first = side == 0 ? table.at(a, c) : table.at(c, a),
                second = side == 0 ? table.at(b, c) : table.at(c, b);
         if (second != kForbidden) // where b is forbidden, a cannot be worse
-          most[size_t(a) * size_t(own) + size_t(b)] = std::max(
-              most[size_t(a) * size_t(own) + size_t(b)], first - second);
+          most[size_t(a) * size_t(own) + size_t(b)] =
+              std::max(most[size_t(a) * size_t(own) + size_t(b)], first - second);
       }
   return entry->second = std::move(most);
 }
@@ -248,11 +227,8 @@ bool Reducer::removeDominated(int32_t variable) {
   for (int32_t index : entry.arcs) {
     const Arc &arc = arcs[size_t(index)];
     int side = arc.ends[0] == variable ? 0 : 1;
-    double own = side == 0 ? arc.table->rows : arc.table->cols,
-           others = side == 0 ? arc.table->cols : arc.table->rows;
-    double cost = differenceCache.contains({arc.table.get(), side})
-                      ? 0
-                      : own * own * others;
+    double own = side == 0 ? arc.table->rows : arc.table->cols, others = side == 0 ? arc.table->cols : arc.table->rows;
+    double cost = differenceCache.contains({arc.table.get(), side}) ? 0 : own * own * others;
     if (cost > kDominanceWork || dominanceWork + cost > kDominanceTotal)
       return false;
     dominanceWork += cost;
@@ -260,8 +236,7 @@ bool Reducer::removeDominated(int32_t variable) {
     const ClassMap &classes = *arc.classes[side];
     for (size_t a = 0; a < size; ++a)
       for (size_t b = 0; b < size; ++b)
-        worse[a * size + b] +=
-            most[size_t(classes[a]) * size_t(own) + size_t(classes[b])];
+        worse[a * size + b] += most[size_t(classes[a]) * size_t(own) + size_t(classes[b])];
   }
   std::vector<char> mask(size, 1);
   bool changed = false;
@@ -324,8 +299,7 @@ Result<Model> Reducer::run() {
       continue;
     }
     numbers[i] = int32_t(model.variables.size());
-    model.variables.push_back(
-        {int32_t(i), work[i].strategies, work[i].costs, {}, {}});
+    model.variables.push_back({int32_t(i), work[i].strategies, work[i].costs, {}, {}});
   }
   for (size_t i = 0; i < arcs.size(); ++i) {
     if (!live[i])

@@ -6,8 +6,7 @@
 namespace mpopt::search {
 
 /// Renumbers the classes that occur; `firsts` receives their old numbers.
-static std::shared_ptr<const ClassMap> renumber(const ClassMap &map,
-                                                std::vector<int32_t> &olds) {
+static std::shared_ptr<const ClassMap> renumber(const ClassMap &map, std::vector<int32_t> &olds) {
   std::vector<int32_t> numbers(size_t(countClasses(map)), -1);
   for (int32_t old : map)
     numbers[size_t(old)] = 0;
@@ -23,22 +22,17 @@ static std::shared_ptr<const ClassMap> renumber(const ClassMap &map,
 }
 
 void compact(Model &model) {
-  using Key = std::pair<const Table *,
-                        std::pair<std::vector<int32_t>, std::vector<int32_t>>>;
+  using Key = std::pair<const Table *, std::pair<std::vector<int32_t>, std::vector<int32_t>>>;
   std::map<Key, std::shared_ptr<const Table>> known;
-  std::vector<std::shared_ptr<const Table>>
-      held; // keeps the addresses in `known` unique
+  std::vector<std::shared_ptr<const Table>> held; // keeps the addresses in `known` unique
   for (Arc &arc : model.arcs) {
     std::vector<int32_t> rows, cols;
-    auto rowClasses = renumber(*arc.classes[0], rows),
-         colClasses = renumber(*arc.classes[1], cols);
-    if (int32_t(rows.size()) == arc.table->rows &&
-        int32_t(cols.size()) == arc.table->cols)
+    auto rowClasses = renumber(*arc.classes[0], rows), colClasses = renumber(*arc.classes[1], cols);
+    if (int32_t(rows.size()) == arc.table->rows && int32_t(cols.size()) == arc.table->cols)
       continue;
     auto [entry, fresh] = known.try_emplace({arc.table.get(), {rows, cols}});
     if (fresh) {
-      auto table = std::make_shared<Table>(
-          Table{int32_t(rows.size()), int32_t(cols.size()), {}});
+      auto table = std::make_shared<Table>(Table{int32_t(rows.size()), int32_t(cols.size()), {}});
       for (int32_t row : rows)
         for (int32_t col : cols)
           table->values.push_back(arc.table->at(row, col));
@@ -50,9 +44,7 @@ void compact(Model &model) {
   }
 }
 
-template <typename T>
-static std::vector<T> filtered(const std::vector<T> &values,
-                               const std::vector<char> &keep) {
+template <typename T> static std::vector<T> filtered(const std::vector<T> &values, const std::vector<char> &keep) {
   std::vector<T> result;
   for (size_t i = 0; i < values.size(); ++i)
     if (keep[i])
@@ -60,8 +52,7 @@ static std::vector<T> filtered(const std::vector<T> &values,
   return result;
 }
 
-Model restricted(const Model &model,
-                 const std::vector<std::vector<char>> &keep) {
+Model restricted(const Model &model, const std::vector<std::vector<char>> &keep) {
   Model result = model;
   for (size_t v = 0; v < result.variables.size(); ++v) {
     Variable &variable = result.variables[v];
@@ -72,8 +63,7 @@ Model restricted(const Model &model,
   }
   for (Arc &arc : result.arcs)
     for (int side : {0, 1})
-      arc.classes[side] = std::make_shared<ClassMap>(
-          filtered(*arc.classes[side], keep[size_t(arc.ends[side])]));
+      arc.classes[side] = std::make_shared<ClassMap>(filtered(*arc.classes[side], keep[size_t(arc.ends[side])]));
   compact(result);
   return result;
 }

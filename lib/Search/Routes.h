@@ -15,23 +15,24 @@ struct Outcome {
   double bound = -kForbidden;
 
   bool found() const { return cost != kForbidden; }
-  /// Whether the plan is the best one, up to rounding.
-  bool closed() const;
+  /// Whether the plan is known to cost at most (1 + gap) times the best one, up to rounding.
+  bool closed(double gap = 0) const;
   /// Takes over a plan that fits if it is better.
   bool offer(const Model &model, const std::vector<int32_t> &candidate);
 };
 
 /// Counts work, so that the same problem gets the same effort on any host.
 struct Budget {
-  double left; ///< Additions.
+  double left;    ///< Additions.
+  double gap = 0; ///< How near to the best plan is near enough.
 
   bool spend(double work) { return (left -= work) >= 0; }
   bool over() const { return left <= 0; }
 };
 
 /// Models of small width: elimination at prices for the memory rows, then
-/// branch and bound on what gap is left.
-Outcome searchExactly(const Model &model, Elimination &all, Budget &budget);
+/// branch and bound on what gap is left. `known` may hold a plan that fits.
+Outcome searchExactly(const Model &model, Elimination &all, Budget &budget, Outcome known = {});
 
 /// Models of any width: message passing for the bound, local search with
 /// elimination in neighbourhoods for the plan. Ends in searchExactly() if
@@ -45,8 +46,7 @@ int64_t leastExcess(const Model &model, Elimination &all, Budget &budget);
 
 /// The model without the strategies that `keep` does not mark. Every variable
 /// must keep one.
-Model restricted(const Model &model,
-                 const std::vector<std::vector<char>> &keep);
+Model restricted(const Model &model, const std::vector<std::vector<char>> &keep);
 
 /// Rewrites arcs so that every class of every table has a strategy.
 void compact(Model &model);

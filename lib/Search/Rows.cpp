@@ -9,8 +9,7 @@ namespace {
 /// The times that hold a largest set of live intervals: starts that some end
 /// follows before the next start.
 std::vector<int64_t> peakTimes(const std::vector<Interval> &intervals) {
-  std::vector<std::pair<int64_t, bool>>
-      events; // (time, starts); ends sort before starts
+  std::vector<std::pair<int64_t, bool>> events; // (time, starts); ends sort before starts
   for (const Interval &interval : intervals) {
     events.emplace_back(interval.first, true);
     events.emplace_back(interval.last, false);
@@ -24,18 +23,15 @@ std::vector<int64_t> peakTimes(const std::vector<Interval> &intervals) {
 }
 
 /// [first, last) of the sorted `times` that lie in the interval.
-std::pair<int32_t, int32_t> span(const std::vector<int64_t> &times,
-                                 Interval interval) {
+std::pair<int32_t, int32_t> span(const std::vector<int64_t> &times, Interval interval) {
   auto index = [&](int64_t time) {
-    return int32_t(std::lower_bound(times.begin(), times.end(), time) -
-                   times.begin());
+    return int32_t(std::lower_bound(times.begin(), times.end(), time) - times.begin());
   };
   return {index(interval.first), index(interval.last)};
 }
 
 /// Adds `amount` to the rows of the interval, as a difference array.
-void add(std::vector<int64_t> &steps, std::pair<int32_t, int32_t> rows,
-         int64_t amount) {
+void add(std::vector<int64_t> &steps, std::pair<int32_t, int32_t> rows, int64_t amount) {
   steps[size_t(rows.first)] += amount;
   steps[size_t(rows.second)] -= amount;
 }
@@ -59,14 +55,12 @@ Status Reducer::placeRows(Model &model) {
   for (const TimedUse &use : decidedUses)
     intervals.push_back(use.interval);
   std::vector<int64_t> times = peakTimes(intervals);
-  std::vector<int64_t> decided(times.size() + 1), least(times.size() + 1),
-      most(times.size() + 1);
+  std::vector<int64_t> decided(times.size() + 1), least(times.size() + 1), most(times.size() + 1);
   for (const TimedUse &use : decidedUses)
     add(decided, span(times, use.interval), use.usages[0]);
   for (const Work &entry : work)
     for (const TimedUse &use : entry.uses) {
-      auto [low, high] =
-          std::minmax_element(use.usages.begin(), use.usages.end());
+      auto [low, high] = std::minmax_element(use.usages.begin(), use.usages.end());
       add(least, span(times, use.interval), *low);
       add(most, span(times, use.interval), *high);
     }
@@ -82,9 +76,8 @@ Status Reducer::placeRows(Model &model) {
     model.room.push_back(limit - decided[row]);
   }
   if (needed > limit)
-    return error("no plan fits the memory limit of " + std::to_string(limit) +
-                 ": the least plan needs at least " + std::to_string(needed) +
-                 "; use more devices or a device with more memory");
+    return error("no plan fits the memory limit of " + std::to_string(limit) + ": the least plan needs at least " +
+                 std::to_string(needed) + "; use more devices or a device with more memory");
   for (Variable &variable : model.variables)
     for (const TimedUse &use : work[size_t(variable.node)].uses)
       if (auto rows = span(kept, use.interval); rows.first < rows.second)
@@ -95,8 +88,7 @@ Status Reducer::placeRows(Model &model) {
 std::vector<int32_t> Model::expand(const std::vector<int32_t> &choice) const {
   std::vector<int32_t> result = decided;
   for (size_t i = 0; i < variables.size(); ++i)
-    result[size_t(variables[i].node)] =
-        variables[i].strategies[size_t(choice[i])];
+    result[size_t(variables[i].node)] = variables[i].strategies[size_t(choice[i])];
   return result;
 }
 

@@ -10,6 +10,8 @@ struct SolveOptions {
   /// operations, never by the clock, so that the same problem always gets the
   /// same answer; the true time is of that order. Easy problems take far less.
   double timeLimit = 10;
+  /// Stop once the plan is known to be within this share of the best one.
+  double gap = 0;
   uint64_t seed = 1; ///< For the random neighbourhoods of the local search.
 };
 

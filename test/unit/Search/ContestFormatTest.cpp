@@ -21,8 +21,7 @@ protected:
     return path;
   }
   std::filesystem::path folder =
-      std::filesystem::path(testing::TempDir()) /
-      testing::UnitTest::GetInstance()->current_test_info()->name();
+      std::filesystem::path(testing::TempDir()) / testing::UnitTest::GetInstance()->current_test_info()->name();
 };
 
 constexpr const char *kExample = R"({"problem": {"name": "example",
@@ -50,8 +49,7 @@ TEST_F(ContestFormat, WhatIsWrittenReadsBackPlainAndGzipped) {
     auto again = readContestFile(path);
     ASSERT_TRUE(again.has_value()) << again.error().message;
     EXPECT_EQ(again->nodes[1].costs, problem->nodes[1].costs);
-    EXPECT_EQ(again->nodes[0].usages[0].usages,
-              problem->nodes[0].usages[0].usages);
+    EXPECT_EQ(again->nodes[0].usages[0].usages, problem->nodes[0].usages[0].usages);
     EXPECT_EQ(again->matrices[0].values, problem->matrices[0].values);
     EXPECT_EQ(again->usageLimit, problem->usageLimit);
   }
@@ -59,26 +57,20 @@ TEST_F(ContestFormat, WhatIsWrittenReadsBackPlainAndGzipped) {
 
 TEST_F(ContestFormat, BadFilesAreErrors) {
   EXPECT_FALSE(readContestFile("/no/such/file.json").has_value());
-  EXPECT_FALSE(
-      readContestFile(file("cut.json", std::string(kExample).substr(0, 100)))
-          .has_value());
-  EXPECT_FALSE(
-      readContestFile(file("type.json", R"({"problem": {"nodes": 3}})"))
-          .has_value());
+  EXPECT_FALSE(readContestFile(file("cut.json", std::string(kExample).substr(0, 100))).has_value());
+  EXPECT_FALSE(readContestFile(file("type.json", R"({"problem": {"nodes": 3}})")).has_value());
   std::string wrong = kExample;
   wrong.replace(wrong.find("[0, 1], [0, 1]"), 14, "[0, 7], [0, 1]");
   EXPECT_FALSE(readContestFile(file("range.json", wrong)).has_value());
   wrong = kExample;
   wrong.replace(wrong.find("[1, 2, 3, 4]"), 12, "[1, 2, 3]");
-  EXPECT_THAT(readContestFile(file("size.json", wrong)).error().message,
-              HasSubstr("matrix"));
+  EXPECT_THAT(readContestFile(file("size.json", wrong)).error().message, HasSubstr("matrix"));
 }
 
 TEST_F(ContestFormat, SeveralIntervalsDoNotFit) {
   auto problem = readContestFile(file("p.json", kExample));
   problem->nodes[0].usages.push_back(problem->nodes[0].usages[0]);
-  EXPECT_FALSE(
-      writeContestFile(*problem, (folder / "out.json").string()).has_value());
+  EXPECT_FALSE(writeContestFile(*problem, (folder / "out.json").string()).has_value());
 }
 
 } // namespace

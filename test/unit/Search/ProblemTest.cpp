@@ -62,8 +62,7 @@ TEST(Verify, CatchesWrongAnswers) {
   expectBad([](Solution &s) { s.peak -= 1; }, "claims a peak");
   expectBad([](Solution &s) { s.lowerBound = 4; }, "lower bound");
   problem.usageLimit = 18;
-  EXPECT_THAT(verify(problem, good).error().message,
-              HasSubstr("over the limit"));
+  EXPECT_THAT(verify(problem, good).error().message, HasSubstr("over the limit"));
 }
 
 TEST(Check, FindsMalformedProblems) {
@@ -74,23 +73,16 @@ TEST(Check, FindsMalformedProblems) {
     EXPECT_THAT(errorOf(problem), HasSubstr(part));
   };
   expectBad([](Problem &p) { p.nodes[0].costs.clear(); }, "no strategies");
-  expectBad([](Problem &p) { p.nodes[0].costs[0] = std::nan(""); },
-            "neither finite nor forbidden");
-  expectBad([](Problem &p) { p.nodes[0].costs[0] = -kForbidden; },
-            "neither finite nor forbidden");
-  expectBad([](Problem &p) { p.nodes[0].usages[0].usages.pop_back(); },
-            "usage list");
-  expectBad([](Problem &p) { p.nodes[0].usages[0].usages[1] = -1; },
-            "negative usage");
-  expectBad([](Problem &p) { p.matrices[0].values.pop_back(); },
-            "rows x columns");
-  expectBad([](Problem &p) { p.matrices[0].values[2] = std::nan(""); },
-            "matrix 0");
+  expectBad([](Problem &p) { p.nodes[0].costs[0] = std::nan(""); }, "neither finite nor forbidden");
+  expectBad([](Problem &p) { p.nodes[0].costs[0] = -kForbidden; }, "neither finite nor forbidden");
+  expectBad([](Problem &p) { p.nodes[0].usages[0].usages.pop_back(); }, "usage list");
+  expectBad([](Problem &p) { p.nodes[0].usages[0].usages[1] = -1; }, "negative usage");
+  expectBad([](Problem &p) { p.matrices[0].values.pop_back(); }, "rows x columns");
+  expectBad([](Problem &p) { p.matrices[0].values[2] = std::nan(""); }, "matrix 0");
   expectBad([](Problem &p) { p.edges[0].to = 2; }, "does not exist");
   expectBad([](Problem &p) { p.edges[0].from = -1; }, "does not exist");
   expectBad([](Problem &p) { p.edges[0].matrix = 1; }, "does not exist");
-  expectBad([](Problem &p) { std::swap(p.edges[0].from, p.edges[0].to); },
-            "size");
+  expectBad([](Problem &p) { std::swap(p.edges[0].from, p.edges[0].to); }, "size");
   expectBad([](Problem &p) { p.edges[0].to = 0; }, "itself");
   expectBad([](Problem &p) { p.usageLimit = -1; }, "limit is negative");
 }

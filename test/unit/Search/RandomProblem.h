@@ -20,21 +20,16 @@ private:
 };
 
 struct RandomShape {
-  int64_t nodes = 5, strategies = 4, edges = 7, forbiddenPercent = 10,
-          times = 6;
+  int64_t nodes = 5, strategies = 4, edges = 7, forbiddenPercent = 10, times = 6;
   bool memory = true;
-  int64_t classes =
-      0; ///< > 0: matrices see strategies only through that many classes.
+  int64_t classes = 0; ///< > 0: matrices see strategies only through that many classes.
 };
 
-inline Matrix randomMatrix(Random &random, const RandomShape &shape,
-                           int32_t rows, int32_t cols) {
+inline Matrix randomMatrix(Random &random, const RandomShape &shape, int32_t rows, int32_t cols) {
   Matrix matrix{rows, cols, std::vector<double>(size_t(rows) * size_t(cols))};
   std::vector<double> base(size_t(rows * cols));
   for (double &value : base)
-    value = random.chance(shape.forbiddenPercent)
-                ? kForbidden
-                : double(random.below(50)) / 8;
+    value = random.chance(shape.forbiddenPercent) ? kForbidden : double(random.below(50)) / 8;
   for (int32_t r = 0; r < rows; ++r)
     for (int32_t c = 0; c < cols; ++c) {
       int64_t m = shape.classes > 0 ? shape.classes : std::max(rows, cols);
@@ -51,13 +46,10 @@ inline Problem randomProblem(uint64_t seed, const RandomShape &shape) {
     node.name = "n" + std::to_string(i);
     int64_t size = 1 + random.below(shape.strategies);
     for (int64_t s = 0; s < size; ++s)
-      node.costs.push_back(random.chance(shape.forbiddenPercent / 2)
-                               ? kForbidden
-                               : double(random.below(80)) / 8);
+      node.costs.push_back(random.chance(shape.forbiddenPercent / 2) ? kForbidden : double(random.below(80)) / 8);
     for (int64_t u = random.below(3); u > 0; --u) {
       int64_t first = random.below(shape.times);
-      UsageComponent component{
-          {first, first + random.below(shape.times - first + 1)}, {}};
+      UsageComponent component{{first, first + random.below(shape.times - first + 1)}, {}};
       for (int64_t s = 0; s < size; ++s)
         component.usages.push_back(random.below(100));
       node.usages.push_back(component);
@@ -65,13 +57,11 @@ inline Problem randomProblem(uint64_t seed, const RandomShape &shape) {
     problem.nodes.push_back(node);
   }
   for (int64_t e = 0; e < shape.edges && shape.nodes > 1; ++e) {
-    int32_t from = int32_t(random.below(shape.nodes)),
-            to = int32_t(random.below(shape.nodes - 1));
+    int32_t from = int32_t(random.below(shape.nodes)), to = int32_t(random.below(shape.nodes - 1));
     to += to >= from;
     problem.edges.push_back({from, to, int32_t(problem.matrices.size())});
-    problem.matrices.push_back(randomMatrix(
-        random, shape, int32_t(problem.nodes[size_t(from)].costs.size()),
-        int32_t(problem.nodes[size_t(to)].costs.size())));
+    problem.matrices.push_back(randomMatrix(random, shape, int32_t(problem.nodes[size_t(from)].costs.size()),
+                                            int32_t(problem.nodes[size_t(to)].costs.size())));
   }
   if (shape.memory)
     problem.usageLimit = 60 + random.below(150);

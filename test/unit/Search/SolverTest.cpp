@@ -1,5 +1,6 @@
 #include "mpopt/Search/Solver.h"
 #include "RandomProblem.h"
+#include "TransformerProblem.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -11,9 +12,8 @@ namespace {
 
 struct Exhaustive {
   double cost = kForbidden;
-  int64_t leastPeak =
-      std::numeric_limits<int64_t>::max(); ///< Over allowed plans, whatever the
-                                           ///< limit.
+  int64_t leastPeak = std::numeric_limits<int64_t>::max(); ///< Over allowed plans, whatever the
+                                                           ///< limit.
 };
 
 Exhaustive tryAll(const Problem &problem) {
@@ -49,8 +49,7 @@ bool compare(const Problem &problem, const SolveOptions &options = {}) {
   EXPECT_TRUE(solution.has_value()) << solution.error().message;
   if (!solution)
     return false;
-  EXPECT_TRUE(verify(problem, *solution).has_value())
-      << verify(problem, *solution).error().message;
+  EXPECT_TRUE(verify(problem, *solution).has_value()) << verify(problem, *solution).error().message;
   double rounding = 1e-9 * (1 + std::abs(best.cost));
   EXPECT_LE(solution->lowerBound, best.cost + rounding);
   EXPECT_GE(solution->cost, best.cost - rounding);
@@ -62,10 +61,8 @@ bool compare(const Problem &problem, const SolveOptions &options = {}) {
 TEST(Solver, EqualsExhaustiveSearchWithoutALimit) {
   for (uint64_t seed = 0; seed < 400; ++seed) {
     RandomShape shape;
-    shape.nodes = 1 + int64_t(seed % 7), shape.edges = int64_t(seed % 13),
-    shape.memory = false;
-    shape.forbiddenPercent = int64_t(seed % 4) * 12,
-    shape.classes = int64_t(seed % 3);
+    shape.nodes = 1 + int64_t(seed % 7), shape.edges = int64_t(seed % 13), shape.memory = false;
+    shape.forbiddenPercent = int64_t(seed % 4) * 12, shape.classes = int64_t(seed % 3);
     SCOPED_TRACE(seed);
     EXPECT_TRUE(compare(randomProblem(seed, shape)));
   }
@@ -106,8 +103,7 @@ TEST(Solver, ForbiddenEverywhereNamesTheNode) {
   problem.nodes.push_back({"right", {1}, {}});
   problem.matrices.push_back({2, 1, {kForbidden, kForbidden}});
   problem.edges.push_back({0, 1, 0});
-  EXPECT_THAT(solve(problem).error().message,
-              testing::AnyOf(HasSubstr("'left'"), HasSubstr("'right'")));
+  EXPECT_THAT(solve(problem).error().message, testing::AnyOf(HasSubstr("'left'"), HasSubstr("'right'")));
 }
 
 TEST(Solver, PairwiseConsistentButImpossibleIsAnError) {
@@ -117,8 +113,7 @@ TEST(Solver, PairwiseConsistentButImpossibleIsAnError) {
     triangle.nodes.push_back({"n", {0, 0}, {}});
     triangle.edges.push_back({i, (i + 1) % 3, 0});
   }
-  EXPECT_THAT(solve(triangle).error().message,
-              HasSubstr("no allowed combination"));
+  EXPECT_THAT(solve(triangle).error().message, HasSubstr("no allowed combination"));
 }
 
 TEST(Solver, TooSmallALimitSaysHowMuchIsNeeded) {
@@ -128,18 +123,14 @@ TEST(Solver, TooSmallALimitSaysHowMuchIsNeeded) {
     shape.forbiddenPercent = 5;
     Problem problem = randomProblem(seed, shape);
     Exhaustive best = tryAll(problem);
-    if (best.leastPeak == std::numeric_limits<int64_t>::max() ||
-        best.leastPeak == 0)
+    if (best.leastPeak == std::numeric_limits<int64_t>::max() || best.leastPeak == 0)
       continue;
     problem.usageLimit = best.leastPeak - 1;
     auto solution = solve(problem);
     ASSERT_FALSE(solution.has_value()) << seed;
-    EXPECT_THAT(
-        solution.error().message,
-        HasSubstr("memory limit of " + std::to_string(best.leastPeak - 1)));
+    EXPECT_THAT(solution.error().message, HasSubstr("memory limit of " + std::to_string(best.leastPeak - 1)));
     ++infeasible;
-    told += solution.error().message.find(std::to_string(best.leastPeak) +
-                                          ";") != std::string::npos;
+    told += solution.error().message.find(std::to_string(best.leastPeak) + ";") != std::string::npos;
     problem.usageLimit = best.leastPeak;
     EXPECT_TRUE(compare(problem)) << seed;
   }
@@ -147,14 +138,41 @@ TEST(Solver, TooSmallALimitSaysHowMuchIsNeeded) {
   EXPECT_GT(told, infeasible * 9 / 10) << "of " << infeasible;
 }
 
+TEST(Solver, AGapStopsEarlyAndIsKept) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    Problem problem = randomProblem(seed + 5000, {});
+    Exhaustive best = tryAll(problem);
+    auto solution = solve(problem, {.gap = 0.2});
+    ASSERT_EQ(solution.has_value(), best.cost != kForbidden);
+    if (!solution)
+      continue;
+    EXPECT_LE(solution->lowerBound, best.cost + 1e-9);
+    EXPECT_LE(solution->cost, 1.26 * best.cost + 1e-9) << seed; // gap is counted from the plan's cost
+  }
+}
+
+TEST(Solver, TransformersAreSolvedExactly) {
+  TransformerProblem transformer(12, 4);
+  auto solution = solve(transformer.problem);
+  ASSERT_TRUE(solution.has_value());
+  EXPECT_TRUE(solution->optimal);
+  EXPECT_TRUE(verify(transformer.problem, *solution).has_value());
+  RecordProperty("milliseconds", int(solution->seconds * 1e3));
+  transformer.problem.usageLimit = solution->peak / 2;
+  auto tight = solve(transformer.problem, {.timeLimit = 1});
+  ASSERT_TRUE(tight.has_value());
+  EXPECT_TRUE(verify(transformer.problem, *tight).has_value());
+  EXPECT_GT(tight->cost, solution->cost);
+  EXPECT_LT(tight->cost, 1.02 * tight->lowerBound);
+}
+
 TEST(Solver, SameInputSameAnswer) {
-  for (uint64_t seed = 0; seed < 20; ++seed) {
+  for (uint64_t seed = 0; seed < 6; ++seed) {
     RandomShape shape;
-    shape.nodes = 40, shape.strategies = 12, shape.edges = 60,
-    shape.forbiddenPercent = 0;
+    shape.nodes = 30, shape.strategies = 12, shape.edges = 45, shape.forbiddenPercent = 0;
     Problem problem = randomProblem(seed, shape);
-    problem.usageLimit = 800;
-    auto first = solve(problem, {1, 7}), second = solve(problem, {1, 7});
+    problem.usageLimit = 600;
+    auto first = solve(problem, {.timeLimit = 0.2}), second = solve(problem, {.timeLimit = 0.2});
     ASSERT_EQ(first.has_value(), second.has_value());
     if (!first)
       continue;

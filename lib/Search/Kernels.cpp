@@ -1,0 +1,58 @@
+#include "Kernels.h"
+
+#include "mpopt/Search/Problem.h"
+
+#if defined(__x86_64__) && defined(__ELF__)
+#define MPOPT_VECTOR_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define MPOPT_VECTOR_CLONES
+#endif
+
+// Rows come padded to whole vectors (see EliminationPlan.cpp) and are short, so unrolling further would only lengthen tails.
+#if defined(__clang__)
+#define MPOPT_VECTOR_LOOP _Pragma("clang loop vectorize_width(8) interleave_count(1)")
+#else
+#define MPOPT_VECTOR_LOOP
+#endif
+
+namespace mpopt::search {
+
+MPOPT_VECTOR_CLONES void minPlus(double *__restrict out, const double *bases, const double *const *rows,
+                                 size_t rowCount, size_t classes, double *__restrict scratch, int64_t n) {
+  for (size_t c = 0; c < classes; ++c) {
+    double base = bases[c];
+    if (base == kForbidden)
+      continue;
+    const double *const *inputs = rows + c * rowCount;
+    const double *a = inputs[0];
+    if (rowCount == 1) {
+      MPOPT_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        double sum = base + a[i];
+        out[i] = sum < out[i] ? sum : out[i];
+      }
+      continue;
+    }
+    const double *b = inputs[1];
+    if (rowCount == 2) {
+      MPOPT_VECTOR_LOOP
+      for (int64_t i = 0; i < n; ++i) {
+        double sum = base + a[i] + b[i];
+        out[i] = sum < out[i] ? sum : out[i];
+      }
+      continue;
+    }
+    MPOPT_VECTOR_LOOP
+    for (int64_t i = 0; i < n; ++i)
+      scratch[i] = base + a[i] + b[i];
+    for (size_t r = 2; r < rowCount; ++r)
+      MPOPT_VECTOR_LOOP
+    for (int64_t i = 0; i < n; ++i)
+      scratch[i] += inputs[r][i];
+    MPOPT_VECTOR_LOOP
+    for (int64_t i = 0; i < n; ++i)
+      out[i] = scratch[i] < out[i] ? scratch[i] : out[i];
+  }
+}
+
+} // namespace mpopt::search
