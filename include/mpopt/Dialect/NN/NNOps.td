@@ -11,13 +11,14 @@ def NN_Float : StaticShapeTensorOf<[AnyFloat]>;
 def NN_Int : StaticShapeTensorOf<[AnyInteger]>;
 def NN_Bool : StaticShapeTensorOf<[I1]>;
 
-class NN_Op<string mnemonic, list<Trait> traits = []>
+/// `own` names the methods of PartitionInterface, besides the rule, that the operator has its own bodies of.
+class NN_Op<string mnemonic, list<Trait> traits = [], list<string> own = []>
     : Op<NNDialect, mnemonic,
-         traits # [Pure, DeclareOpInterfaceMethods<PartitionInterface, ["getPartitionRule"]>]>;
+         traits # [Pure, DeclareOpInterfaceMethods<PartitionInterface, ["getPartitionRule"] # own>]>;
 
 /// Operators whose result type follows from operands and attributes.
-class NN_InferOp<string mnemonic, list<Trait> traits = []>
-    : NN_Op<mnemonic, traits # [DeclareOpInterfaceMethods<InferTypeOpInterface>]>;
+class NN_InferOp<string mnemonic, list<Trait> traits = [], list<string> own = []>
+    : NN_Op<mnemonic, traits # [DeclareOpInterfaceMethods<InferTypeOpInterface>], own>;
 
 //===----------------------------------------------------------------------===//
 // Constants
@@ -46,7 +47,7 @@ def NN_ConstantOp : NN_Op<"constant", [ConstantLike]> {
   let hasVerifier = 1;
 }
 
-def NN_IotaOp : NN_Op<"iota"> {
+def NN_IotaOp : NN_Op<"iota", [], ["buildLocal"]> {
   let summary = "start + step * index along one axis";
   let arguments = (ins I64Attr:$axis, DefaultValuedAttr<F64Attr, "0.0">:$start, DefaultValuedAttr<F64Attr, "1.0">:$step);
   let results = (outs NN_Tensor:$result);
@@ -188,7 +189,7 @@ def NN_BroadcastOp : NN_Op<"broadcast"> {
   let hasVerifier = 1;
 }
 
-def NN_SliceOp : NN_InferOp<"slice"> {
+def NN_SliceOp : NN_InferOp<"slice", [], ["buildLocal"]> {
   let summary = "result[i] = input[starts + i * steps], with `sizes` elements per dimension; steps may be negative";
   let arguments = (ins NN_Tensor:$input, DenseI64ArrayAttr:$starts, DenseI64ArrayAttr:$sizes, DenseI64ArrayAttr:$steps);
   let results = (outs NN_Tensor:$result);
@@ -219,7 +220,7 @@ def NN_PadOp : NN_InferOp<"pad"> {
   let assemblyFormat = "$input $low $high attr-dict `:` type($input)";
 }
 
-def NN_GatherOp : NN_InferOp<"gather"> {
+def NN_GatherOp : NN_InferOp<"gather", [], ["buildLocal"]> {
   let summary = "result[o.., i.., r..] = input[o.., indices[i..], r..] along `axis`; negative indices count from the end";
   let description = [{
     With `offset` (a scalar), indices are first lowered by offset, and elements whose index then lies outside
@@ -289,7 +290,7 @@ def NN_CumSumOp : NN_InferOp<"cum_sum"> {
 // Products, norms, attention
 //===----------------------------------------------------------------------===//
 
-def NN_MatmulOp : NN_InferOp<"matmul"> {
+def NN_MatmulOp : NN_InferOp<"matmul", [], ["getLocalWork"]> {
   let summary = "[.., m, k] x [.., k, n], leading dimensions broadcast as numpy does; both of rank 2 at least";
   let arguments = (ins NN_Tensor:$lhs, NN_Tensor:$rhs);
   let results = (outs NN_Tensor:$result);
@@ -304,7 +305,7 @@ def NN_PackedMatmulOp : NN_InferOp<"packed_matmul"> {
   let assemblyFormat = "$lhs `,` $packed attr-dict `:` type($lhs) `,` type($packed)";
 }
 
-def NN_SoftmaxOp : NN_InferOp<"softmax", [SameOperandsAndResultShape]> {
+def NN_SoftmaxOp : NN_InferOp<"softmax", [SameOperandsAndResultShape], ["buildLocal", "getLocalWork"]> {
   let summary = "e^(x - max) / sum along `axis`, or its logarithm with `log`";
   let description = [{
     With `safe`, a row that is -inf all along gives 0 instead of NaN (the form that exporters write with IsNaN and Where).
@@ -314,7 +315,7 @@ def NN_SoftmaxOp : NN_InferOp<"softmax", [SameOperandsAndResultShape]> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-def NN_LayerNormOp : NN_InferOp<"layer_norm", [AttrSizedOperandSegments]> {
+def NN_LayerNormOp : NN_InferOp<"layer_norm", [AttrSizedOperandSegments], ["buildLocal", "getLocalWork"]> {
   let summary = "(x - mean) / sqrt(variance + epsilon) * scale + bias over the dimensions from `axis` on";
   let description = "With `rms`, x / sqrt(mean(x^2) + epsilon) * scale. scale and bias broadcast to the normalised dimensions.";
   let arguments = (ins NN_Float:$input, Optional<NN_Float>:$scale, Optional<NN_Float>:$bias, I64Attr:$axis, F64Attr:$epsilon, UnitAttr:$rms);
@@ -330,14 +331,14 @@ def NN_LrnOp : NN_InferOp<"lrn", [SameOperandsAndResultShape]> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-def NN_GroupNormOp : NN_InferOp<"group_norm"> {
+def NN_GroupNormOp : NN_InferOp<"group_norm", [], ["buildLocal"]> {
   let summary = "normalises over channels of one of `groups` groups and all spatial dimensions; scale and bias are [channels]";
   let arguments = (ins NN_Float:$input, NN_Float:$scale, NN_Float:$bias, I64Attr:$groups, F64Attr:$epsilon);
   let results = (outs NN_Float:$result);
   let assemblyFormat = "$input `,` $scale `,` $bias attr-dict `:` type($input) `,` type($scale) `,` type($bias)";
 }
 
-def NN_AttentionOp : NN_InferOp<"attention"> {
+def NN_AttentionOp : NN_InferOp<"attention", [], ["getLocalWork"]> {
   let summary = "softmax(q k^T * scale + mask) v";
   let description = [{
     q: [batch, heads, q_len, d], k: [batch, kv_heads, kv_len, d], v: [batch, kv_heads, kv_len, dv]; kv_heads divides heads, and
@@ -369,7 +370,7 @@ def NN_RotaryOp : NN_InferOp<"rotary"> {
 // Convolution and pooling: [batch, channels, spatial..]
 //===----------------------------------------------------------------------===//
 
-def NN_ConvOp : NN_InferOp<"conv"> {
+def NN_ConvOp : NN_InferOp<"conv", [], ["buildLocal", "getLocalWork"]> {
   let summary = "convolution: input [n, c, ..], weight [o, c / groups, k..], optional bias [o]";
   let arguments = (ins NN_Float:$input, NN_Float:$weight, Optional<NN_Float>:$bias, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
                        DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end, DefaultValuedAttr<I64Attr, "1">:$groups, UnitAttr:$relu);
@@ -377,7 +378,7 @@ def NN_ConvOp : NN_InferOp<"conv"> {
   let assemblyFormat = "$input `,` $weight (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($weight)";
 }
 
-def NN_ConvTransposeOp : NN_InferOp<"conv_transpose"> {
+def NN_ConvTransposeOp : NN_InferOp<"conv_transpose", [], ["buildLocal", "getLocalWork"]> {
   let summary = "transposed convolution: input [n, c, ..], weight [c, o / groups, k..], optional bias [o]";
   let arguments = (ins NN_Float:$input, NN_Float:$weight, Optional<NN_Float>:$bias, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
                        DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end, DenseI64ArrayAttr:$output_padding, DefaultValuedAttr<I64Attr, "1">:$groups);
@@ -385,7 +386,7 @@ def NN_ConvTransposeOp : NN_InferOp<"conv_transpose"> {
   let assemblyFormat = "$input `,` $weight (`bias` $bias^ `:` type($bias))? attr-dict `:` type($input) `,` type($weight)";
 }
 
-class NN_Pool<string mnemonic, string what, dag extra> : NN_InferOp<mnemonic> {
+class NN_Pool<string mnemonic, string what, dag extra> : NN_InferOp<mnemonic, [], ["buildLocal", "getLocalWork"]> {
   let summary = what;
   let description = "ceil mode is expressed by larger pads_end. Positions that only padding covers do not occur.";
   let arguments = !con((ins NN_Float:$input, DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,

@@ -25,6 +25,8 @@ struct Factor {
   FactorRole role = FactorRole::Unknown;
   /// May be split only evenly (no padding).
   bool evenOnly = false;
+  /// Fewest elements that a device may hold when the factor is split (a halo reaches no further than the next device).
+  int64_t minLocal = 1;
 };
 
 /// How an operator's tensors are made of factors, in the manner of Shardy. `operandDims[t][d]` lists the factors of dimension d of
@@ -45,6 +47,7 @@ struct PartitionRule {
   /// Value that padding of operand t must hold along Reduce factors (identity of the reduction); nullopt: 0.
   llvm::SmallVector<std::optional<double>> padValue;
 
+  /// Adds a factor and returns its number.
   unsigned addFactor(int64_t size, FactorKind kind = FactorKind::Parallel, ReduceKind reduce = ReduceKind::Sum) {
     factors.push_back(Factor{size, kind, reduce});
     return factors.size() - 1;
@@ -76,6 +79,9 @@ llvm::FailureOr<OpShardings> getShardings(const PartitionRule &rule, const Facto
 llvm::FailureOr<FactorSharding> getStrategy(const PartitionRule &rule, llvm::ArrayRef<ShardingAttr> in,
                                             llvm::ArrayRef<ShardingAttr> out, MeshAttr mesh);
 
+/// Number of devices that every factor is split over.
+llvm::SmallVector<int64_t> getSplits(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
+
 /// Local size of every factor under a strategy: ceil(size / devices).
 llvm::SmallVector<int64_t> getLocalSizes(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
 
@@ -88,6 +94,10 @@ struct LocalContext {
   OpShardings shardings;
   /// Axes that split factor i.
   llvm::ArrayRef<mlir::StringAttr> axesOf(unsigned factor) const { return strategy.axes[factor]; }
+  /// Axes that split dimension `dim` of operand `t`.
+  llvm::ArrayRef<mlir::StringAttr> axesOf(unsigned t, unsigned dim) const {
+    return shardings.in[t].getDims()[dim].getAxes();
+  }
 };
 
 /// Work of one device: for the cost model (lib/Cost). `matmul` says that flops come from a product of that shape.

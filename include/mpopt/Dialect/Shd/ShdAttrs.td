@@ -67,8 +67,10 @@ def Shd_ShardingAttr : Shd_Attr<"Sharding", "sharding"> {
     static ShardingAttr replicated(::mlir::FlatSymbolRefAttr mesh, int64_t rank);
     /// Local shape of a value of global `shape` (padding included).
     ::llvm::SmallVector<int64_t> getLocalShape(::llvm::ArrayRef<int64_t> shape, MeshAttr mesh) const;
+    /// The local type of a value of global `type`.
     ::mlir::RankedTensorType getLocalType(::mlir::RankedTensorType type, MeshAttr mesh) const;
-    /// With `block` reduced to 1 wherever the split is even.
+    /// The one form of all that say the same: the smallest `block` that gives the same local size (1 wherever the split is
+    /// even), unreduced axes in the mesh's order, `sum` where nothing is unreduced.
     ShardingAttr canonical(::llvm::ArrayRef<int64_t> shape, MeshAttr mesh) const;
   }];
 }
