@@ -17,7 +17,7 @@ ALLOWED = {
     "Search": "Machine Cost",
     # the IRs; shd knows no operator
     "Dialect/Shd": "mlir",
-    "Dialect/NN": "mlir Dialect/Shd",
+    "Dialect/NN": "mlir Dialect/Shd Dialect/Coll",
     "Dialect/Coll": "mlir Dialect/Shd",
     "Dialect/RT": "mlir Dialect/NN Dialect/Shd",
     # the way of the data
