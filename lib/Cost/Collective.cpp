@@ -21,9 +21,7 @@ struct Stage {
   double bandwidth; ///< B/s one rank reaches while all ranks of the mesh
                     ///< communicate.
 
-  double latency(double messages) const {
-    return messages * link.latencySeconds;
-  }
+  double latency(double messages) const { return messages * link.latencySeconds; }
 };
 
 /// What a shared bus leaves for one rank when every rank of the mesh below it
@@ -40,8 +38,7 @@ double effectiveBandwidth(const Machine &machine, const Mesh &mesh, int level) {
 }
 
 /// Inner to outer, one stage per level that the axes cross.
-std::vector<Stage> stagesOf(const Machine &machine, const Mesh &mesh,
-                            std::span<const int> axes) {
+std::vector<Stage> stagesOf(const Machine &machine, const Mesh &mesh, std::span<const int> axes) {
   std::vector<Stage> stages;
   for (int level = 0; level < static_cast<int>(machine.links.size()); ++level) {
     double ranks = 1;
@@ -49,8 +46,7 @@ std::vector<Stage> stagesOf(const Machine &machine, const Mesh &mesh,
       if (mesh.axes[axis].level == level)
         ranks *= double(mesh.axes[axis].size);
     if (ranks > 1)
-      stages.push_back({machine.links[level], ranks,
-                        effectiveBandwidth(machine, mesh, level)});
+      stages.push_back({machine.links[level], ranks, effectiveBandwidth(machine, mesh, level)});
   }
   return stages;
 }
@@ -62,8 +58,7 @@ double ranksOf(const Mesh &mesh, std::span<const int> axes) {
   return ranks;
 }
 
-template <typename Seconds>
-double bestAlgorithm(const Stage &stage, Seconds seconds) {
+template <typename Seconds> double bestAlgorithm(const Stage &stage, Seconds seconds) {
   double best = std::numeric_limits<double>::infinity();
   for (Algorithm algorithm : stage.link.algorithms)
     best = std::min(best, seconds(algorithm));
@@ -79,8 +74,7 @@ double halfSeconds(const Stage &stage, double wholeBytes) {
     case Algorithm::Ring:
       return stage.latency(n - 1) + traffic;
     case Algorithm::Tree:
-      return stage.latency(std::ceil(std::log2(n))) +
-             wholeBytes / stage.bandwidth;
+      return stage.latency(std::ceil(std::log2(n))) + wholeBytes / stage.bandwidth;
     case Algorithm::Direct:
       return stage.latency(1) + traffic;
     }
@@ -93,17 +87,14 @@ double allReduceSeconds(const Stage &stage, double bytes) {
   return bestAlgorithm(stage, [&](Algorithm algorithm) {
     switch (algorithm) {
     case Algorithm::Ring:
-      return stage.latency(2 * (n - 1)) +
-             2 * (n - 1) / n * bytes / stage.bandwidth;
+      return stage.latency(2 * (n - 1)) + 2 * (n - 1) / n * bytes / stage.bandwidth;
     case Algorithm::Tree:
-      return stage.latency(2 * std::ceil(std::log2(n))) +
-             2 * bytes / stage.bandwidth;
+      return stage.latency(2 * std::ceil(std::log2(n))) + 2 * bytes / stage.bandwidth;
     case Algorithm::Direct:
       // Either everyone reads everyone's whole buffer, or two phases of an n-th
       // each.
       return std::min(stage.latency(1) + (n - 1) * bytes / stage.bandwidth,
-                      stage.latency(2) +
-                          2 * (n - 1) / n * bytes / stage.bandwidth);
+                      stage.latency(2) + 2 * (n - 1) / n * bytes / stage.bandwidth);
     }
     return std::numeric_limits<double>::infinity();
   });
@@ -114,8 +105,7 @@ double allReduceSeconds(const Stage &stage, double bytes) {
 double allToAllSeconds(const Stage &stage, double bytes) {
   double n = stage.ranks;
   return bestAlgorithm(stage, [&](Algorithm algorithm) {
-    return stage.latency(algorithm == Algorithm::Direct ? 1 : n - 1) +
-           (n - 1) / n * bytes / stage.bandwidth;
+    return stage.latency(algorithm == Algorithm::Direct ? 1 : n - 1) + (n - 1) / n * bytes / stage.bandwidth;
   });
 }
 
@@ -129,8 +119,7 @@ double hierarchicalAllReduce(const std::vector<Stage> &stages, double bytes) {
 }
 
 /// Inside first, so that the slow outer links carry only a part.
-double hierarchicalReduceScatter(const std::vector<Stage> &stages,
-                                 double bytes) {
+double hierarchicalReduceScatter(const std::vector<Stage> &stages, double bytes) {
   double seconds = 0;
   for (const Stage &stage : stages) {
     seconds += halfSeconds(stage, bytes);
@@ -141,8 +130,7 @@ double hierarchicalReduceScatter(const std::vector<Stage> &stages,
 
 } // namespace
 
-double wireBytes(const Mesh &mesh, std::span<const int> axes, Collective kind,
-                 double bytesPerRank) {
+double wireBytes(const Mesh &mesh, std::span<const int> axes, Collective kind, double bytesPerRank) {
   double n = ranksOf(mesh, axes);
   if (n <= 1)
     return 0;
@@ -162,8 +150,7 @@ double wireBytes(const Mesh &mesh, std::span<const int> axes, Collective kind,
   return 0;
 }
 
-double collectiveSeconds(const Machine &machine, const Mesh &mesh,
-                         std::span<const int> axes, Collective kind,
+double collectiveSeconds(const Machine &machine, const Mesh &mesh, std::span<const int> axes, Collective kind,
                          double bytesPerRank) {
   std::vector<Stage> stages = stagesOf(machine, mesh, axes);
   if (stages.empty())
@@ -176,8 +163,7 @@ double collectiveSeconds(const Machine &machine, const Mesh &mesh,
     return hierarchicalReduceScatter(stages, bytesPerRank);
   case Collective::AllGather: // the mirror image of a reduce-scatter of the
                               // gathered buffer
-    return hierarchicalReduceScatter(stages,
-                                     bytesPerRank * ranksOf(mesh, axes));
+    return hierarchicalReduceScatter(stages, bytesPerRank * ranksOf(mesh, axes));
   case Collective::AllToAll: {
     double seconds = 0;
     for (const Stage &stage : stages)

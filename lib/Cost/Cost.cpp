@@ -10,8 +10,7 @@ using machine::DeviceType;
 using machine::DType;
 using machine::Machine;
 
-double matmulSeconds(const Machine &machine, DType type, int64_t batch,
-                     int64_t m, int64_t n, int64_t k) {
+double matmulSeconds(const Machine &machine, DType type, int64_t batch, int64_t m, int64_t n, int64_t k) {
   if (batch <= 0 || m <= 0 || n <= 0 || k <= 0)
     return 0;
   const DeviceType &device = machine.device();
@@ -19,12 +18,9 @@ double matmulSeconds(const Machine &machine, DType type, int64_t batch,
   double units = double(model.units);
   double best = std::numeric_limits<double>::infinity();
   for (const machine::Tile &tile : model.tiles) {
-    double tiles = double(batch) * std::ceil(double(m) / double(tile.m)) *
-                   std::ceil(double(n) / double(tile.n));
-    double flops = std::ceil(tiles / units) * units * double(tile.m) *
-                   double(tile.n) * 2 * (double(k) + model.smallK);
-    best = std::min(best, flops / (device.peakFlops(type) * model.efficiency *
-                                   tile.efficiency));
+    double tiles = double(batch) * std::ceil(double(m) / double(tile.m)) * std::ceil(double(n) / double(tile.n));
+    double flops = std::ceil(tiles / units) * units * double(tile.m) * double(tile.n) * 2 * (double(k) + model.smallK);
+    best = std::min(best, flops / (device.peakFlops(type) * model.efficiency * tile.efficiency));
   }
   return best;
 }
@@ -35,9 +31,7 @@ double memorySeconds(const Machine &machine, double bytes) {
   double seconds = (bytes - cached) / device.memoryBandwidth;
   // A rank's share of a busy host's memory can never make the cache slower than
   // memory.
-  return cached > 0 ? seconds + cached / std::max(device.cacheBandwidth,
-                                                  device.memoryBandwidth)
-                    : seconds;
+  return cached > 0 ? seconds + cached / std::max(device.cacheBandwidth, device.memoryBandwidth) : seconds;
 }
 
 double launchSeconds(const Machine &machine, int64_t launches) {
@@ -47,8 +41,7 @@ double launchSeconds(const Machine &machine, int64_t launches) {
 double opSeconds(const Machine &machine, const OpCost &op) {
   double arithmetic = op.vectorFlops / machine.device().vectorFlops;
   for (const Matmul &matmul : op.matmuls)
-    arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m,
-                                matmul.n, matmul.k);
+    arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m, matmul.n, matmul.k);
   double traffic = memorySeconds(machine, op.bytesRead + op.bytesWritten);
   return launchSeconds(machine, op.launches) + std::max(arithmetic, traffic);
 }

@@ -18,9 +18,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double secondsSince(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+double secondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Least time of one call of `body` over at least `seconds` and at least three
 /// calls: other work on the host only ever adds time.
@@ -54,9 +52,7 @@ int64_t usableCores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-int64_t hostMemory() {
-  return int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE));
-}
+int64_t hostMemory() { return int64_t(sysconf(_SC_PHYS_PAGES)) * int64_t(sysconf(_SC_PAGESIZE)); }
 
 int64_t cacheBytes() {
   long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
@@ -84,8 +80,7 @@ double sharedBandwidth(int64_t cores, int64_t bytes) {
   std::vector<double> rates(static_cast<size_t>(cores));
   std::vector<std::thread> threads;
   for (int64_t i = 0; i < cores; ++i)
-    threads.emplace_back(
-        [&, i] { rates[size_t(i)] = streamBandwidth(bytes, 0.2); });
+    threads.emplace_back([&, i] { rates[size_t(i)] = streamBandwidth(bytes, 0.2); });
   for (std::thread &thread : threads)
     thread.join();
   double sum = 0;
@@ -128,8 +123,7 @@ Exchange measureExchange() {
     Clock::time_point start = Clock::now();
     turn.store(2 * i + 1, std::memory_order_release);
     await(turn, 2 * i + 2);
-    result.latency =
-        i == 0 ? 1e30 : std::min(result.latency, secondsSince(start) / 2);
+    result.latency = i == 0 ? 1e30 : std::min(result.latency, secondsSince(start) / 2);
   }
   for (int i = kRounds; i < kRounds + kCopies; ++i) {
     turn.store(2 * i + 1, std::memory_order_release);
@@ -137,8 +131,7 @@ Exchange measureExchange() {
     Clock::time_point start = Clock::now();
     std::memcpy(copy.data(), theirs.data(), kBytes);
     keep(copy.data());
-    result.bandwidth =
-        std::max(result.bandwidth, double(kBytes) / secondsSince(start));
+    result.bandwidth = std::max(result.bandwidth, double(kBytes) / secondsSince(start));
   }
   peer.join();
   // The least round trip is what an idle host does; a barrier also waits for
@@ -153,10 +146,9 @@ Exchange measureExchange() {
 double callSeconds() {
   static std::atomic<int64_t> sink = 0;
   using Kernel = void (*)(const void *const *, int64_t);
-  static constexpr Kernel kKernels[] = {
-      [](const void *const *, int64_t n) { sink += n; },
-      [](const void *const *, int64_t n) { sink -= n; },
-      [](const void *const *args, int64_t) { sink ^= args[0] != nullptr; }};
+  static constexpr Kernel kKernels[] = {[](const void *const *, int64_t n) { sink += n; },
+                                        [](const void *const *, int64_t n) { sink -= n; },
+                                        [](const void *const *args, int64_t) { sink ^= args[0] != nullptr; }};
   constexpr int kCalls = 4096;
   std::vector<const void *> arguments(size_t(kCalls) * 8, &sink);
   uint64_t state = 1;
@@ -177,17 +169,14 @@ DeviceType measureCore() {
   device.memoryBytes = hostMemory();
   device.cacheBytes = cacheBytes();
   device.memoryBandwidth = streamBandwidth(128 << 20, 0.2);
-  device.cacheBandwidth = std::max(device.memoryBandwidth,
-                                   streamBandwidth(device.cacheBytes / 2, 0.1));
-  device.vectorFlops =
-      rounded(device.cacheBandwidth / 6); // axpy: two flops per twelve bytes
+  device.cacheBandwidth = std::max(device.memoryBandwidth, streamBandwidth(device.cacheBytes / 2, 0.1));
+  device.vectorFlops = rounded(device.cacheBandwidth / 6); // axpy: two flops per twelve bytes
   device.launchSeconds = callSeconds();
   MatmulProbe probe = probeMatmul();
   double rate = rounded(probe.flops / leastSeconds(0.3, probe.run));
   device.peak[size_t(DType::F32)] = rate;
   device.peak[size_t(DType::F64)] = rounded(rate / 2);
-  device.matmul = {
-      {{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}}, 1, 1.0, 16};
+  device.matmul = {{{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}}, 1, 1.0, 16};
   return device;
 }
 
@@ -199,8 +188,7 @@ Result<Machine> calibrateHost() {
   machine.note = "measured on this host by mpopt calibrate";
   int64_t cores = usableCores();
   machine.devices.push_back(measureCore());
-  double shared = std::max(sharedBandwidth(cores, 128 << 20),
-                           machine.devices[0].memoryBandwidth);
+  double shared = std::max(sharedBandwidth(cores, 128 << 20), machine.devices[0].memoryBandwidth);
   machine.host = Host{cores, hostMemory(), shared};
   Exchange exchange = measureExchange();
   machine.links.push_back({"shared-memory",

@@ -41,18 +41,14 @@ std::string hostCachePath() {
 }
 
 Result<Machine> load(const std::string &nameOrPath) {
-  if (nameOrPath.find('/') != std::string::npos ||
-      nameOrPath.ends_with(".toml"))
+  if (nameOrPath.find('/') != std::string::npos || nameOrPath.ends_with(".toml"))
     return loadFile(nameOrPath);
-  if (std::string cached = hostCachePath(); nameOrPath == "host" &&
-                                            !cached.empty() &&
-                                            std::filesystem::exists(cached))
+  if (std::string cached = hostCachePath(); nameOrPath == "host" && !cached.empty() && std::filesystem::exists(cached))
     return loadFile(cached);
   for (const EmbeddedMachine &machine : embeddedMachines())
     if (machine.name == nameOrPath)
       return parse(machine.toml, "machine '" + nameOrPath + "'");
-  return error("unknown machine '" + nameOrPath + "'; use one of " +
-               joined(shippedMachines()) +
+  return error("unknown machine '" + nameOrPath + "'; use one of " + joined(shippedMachines()) +
                ", or the path of a machine file (.toml)");
 }
 

@@ -47,8 +47,7 @@ static void share(DeviceType &device, const Host &host, int64_t devices) {
   device.vectorFlops /= slowdown;
   device.cacheBandwidth /= slowdown;
   device.launchSeconds *= slowdown;
-  device.memoryBandwidth =
-      std::min(device.memoryBandwidth, host.memoryBandwidth / double(devices));
+  device.memoryBandwidth = std::min(device.memoryBandwidth, host.memoryBandwidth / double(devices));
   device.memoryBytes = std::min(device.memoryBytes, host.memoryBytes / devices);
 }
 
@@ -58,8 +57,7 @@ Machine forDevices(const Machine &machine, int64_t devices) {
     return result;
   for (DeviceType &device : result.devices)
     share(device, *machine.host, devices);
-  double slowdown =
-      std::max(1.0, double(devices) / double(machine.host->cores));
+  double slowdown = std::max(1.0, double(devices) / double(machine.host->cores));
   for (Link &link : result.links) {
     link.latencySeconds *= slowdown;
     link.bandwidth /= slowdown;

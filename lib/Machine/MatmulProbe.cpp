@@ -11,8 +11,7 @@ namespace {
 /// c[Rows][Cols] = a panel (k x Rows) times b panel (k x Cols), accumulated in
 /// registers.
 template <int Rows, int Vectors, int Width>
-[[gnu::always_inline]] inline void multiplyPanel(const float *a, const float *b,
-                                                 float *c, int64_t k) {
+[[gnu::always_inline]] inline void multiplyPanel(const float *a, const float *b, float *c, int64_t k) {
   typedef float Vector __attribute__((vector_size(Width * sizeof(float))));
   Vector sum[Rows][Vectors] = {};
   for (int64_t i = 0; i < k; ++i) {
@@ -29,9 +28,7 @@ template <int Rows, int Vectors, int Width>
 
 using PanelKernel = void (*)(const float *, const float *, float *, int64_t);
 
-void multiplyBaseline(const float *a, const float *b, float *c, int64_t k) {
-  multiplyPanel<6, 2, 4>(a, b, c, k);
-}
+void multiplyBaseline(const float *a, const float *b, float *c, int64_t k) { multiplyPanel<6, 2, 4>(a, b, c, k); }
 
 struct Choice {
   PanelKernel kernel;
@@ -39,12 +36,10 @@ struct Choice {
 };
 
 #if defined(__x86_64__)
-[[gnu::target("avx2,fma")]] void multiplyAvx2(const float *a, const float *b,
-                                              float *c, int64_t k) {
+[[gnu::target("avx2,fma")]] void multiplyAvx2(const float *a, const float *b, float *c, int64_t k) {
   multiplyPanel<6, 2, 8>(a, b, c, k);
 }
-[[gnu::target("avx512f")]] void multiplyAvx512(const float *a, const float *b,
-                                               float *c, int64_t k) {
+[[gnu::target("avx512f")]] void multiplyAvx512(const float *a, const float *b, float *c, int64_t k) {
   multiplyPanel<12, 2, 16>(a, b, c, k);
 }
 Choice choose() {
@@ -63,22 +58,16 @@ Choice choose() { return {multiplyBaseline, 6, 8}; }
 MatmulProbe probeMatmul() {
   constexpr int64_t kDepth = 256, kPanels = 16;
   Choice choice = choose();
-  auto a = std::make_shared<std::vector<float>>(
-      size_t(kPanels * choice.rows * kDepth), 0.5f);
-  auto b = std::make_shared<std::vector<float>>(
-      size_t(kPanels * choice.cols * kDepth), 0.25f);
-  auto c = std::make_shared<std::vector<float>>(
-      size_t(kPanels * kPanels * choice.rows * choice.cols));
+  auto a = std::make_shared<std::vector<float>>(size_t(kPanels * choice.rows * kDepth), 0.5f);
+  auto b = std::make_shared<std::vector<float>>(size_t(kPanels * choice.cols * kDepth), 0.25f);
+  auto c = std::make_shared<std::vector<float>>(size_t(kPanels * kPanels * choice.rows * choice.cols));
   auto run = [=] {
     for (int64_t j = 0; j < kPanels; ++j)
       for (int64_t i = 0; i < kPanels; ++i)
-        choice.kernel(a->data() + i * choice.rows * kDepth,
-                      b->data() + j * choice.cols * kDepth,
-                      c->data() + (j * kPanels + i) * choice.rows * choice.cols,
-                      kDepth);
+        choice.kernel(a->data() + i * choice.rows * kDepth, b->data() + j * choice.cols * kDepth,
+                      c->data() + (j * kPanels + i) * choice.rows * choice.cols, kDepth);
   };
-  return {2.0 * double(kPanels * kPanels * choice.rows * choice.cols * kDepth),
-          choice.rows, choice.cols, run};
+  return {2.0 * double(kPanels * kPanels * choice.rows * choice.cols * kDepth), choice.rows, choice.cols, run};
 }
 
 } // namespace mpopt::machine

@@ -17,25 +17,20 @@ std::optional<Algorithm> parseAlgorithm(std::string_view name) {
 
 /// Calls `body(reader of the entry, index)` for each table in the list under
 /// `key`.
-template <typename Body>
-void eachTable(TomlReader &reader, const std::string &key, bool required,
-               Body body) {
+template <typename Body> void eachTable(TomlReader &reader, const std::string &key, bool required, Body body) {
   const toml::array *entries = reader.array(key, required);
   if (!entries)
     return;
   for (size_t i = 0; i < entries->size(); ++i) {
     const toml::table *entry = entries->get(i)->as_table();
     if (!entry)
-      return reader.fail(key, *entries->get(i),
-                         "write one [[" + key + "]] table per entry");
-    TomlReader inner =
-        reader.nested(*entry, key + "[" + std::to_string(i) + "]");
+      return reader.fail(key, *entries->get(i), "write one [[" + key + "]] table per entry");
+    TomlReader inner = reader.nested(*entry, key + "[" + std::to_string(i) + "]");
     body(inner, i);
   }
 }
 
-void readPeaks(TomlReader reader, const toml::table &table,
-               DeviceType &device) {
+void readPeaks(TomlReader reader, const toml::table &table, DeviceType &device) {
   for (const auto &[key, node] : table) {
     std::optional<DType> type = parseDType(key.str());
     if (!type)
@@ -54,23 +49,20 @@ MatmulModel readMatmul(TomlReader reader) {
   model.smallK = reader.number("small_k", 0, true);
   eachTable(reader, "tiles", true, [&](TomlReader &tile, size_t) {
     tile.only({"m", "n", "efficiency"});
-    model.tiles.push_back({tile.integer("m", 1), tile.integer("n", 1),
-                           tile.number("efficiency")});
+    model.tiles.push_back({tile.integer("m", 1), tile.integer("n", 1), tile.number("efficiency")});
   });
   return model;
 }
 
 DeviceType readDevice(TomlReader &reader) {
   DeviceType device;
-  reader.only({"name", "memory_bytes", "memory_bandwidth", "cache_bytes",
-               "cache_bandwidth", "launch_seconds", "vector_flops", "peak",
-               "matmul"});
+  reader.only({"name", "memory_bytes", "memory_bandwidth", "cache_bytes", "cache_bandwidth", "launch_seconds",
+               "vector_flops", "peak", "matmul"});
   device.name = reader.text("name");
   device.memoryBytes = reader.integer("memory_bytes", 1);
   device.memoryBandwidth = reader.number("memory_bandwidth");
   device.cacheBytes = reader.integer("cache_bytes", 0, 0);
-  device.cacheBandwidth =
-      reader.number("cache_bandwidth", 0, false, device.memoryBandwidth);
+  device.cacheBandwidth = reader.number("cache_bandwidth", 0, false, device.memoryBandwidth);
   device.launchSeconds = reader.number("launch_seconds", 0, true);
   device.vectorFlops = reader.number("vector_flops");
   if (const toml::table *peaks = reader.nestedTable("peak", true))
@@ -82,8 +74,7 @@ DeviceType readDevice(TomlReader &reader) {
 
 Link readLink(TomlReader &reader) {
   Link link;
-  reader.only({"name", "count", "latency_seconds", "bandwidth",
-               "total_bandwidth", "algorithms"});
+  reader.only({"name", "count", "latency_seconds", "bandwidth", "total_bandwidth", "algorithms"});
   link.name = reader.text("name");
   link.count = reader.integer("count", 1);
   link.latencySeconds = reader.number("latency_seconds");
@@ -94,11 +85,9 @@ Link readLink(TomlReader &reader) {
     return link;
   link.algorithms.clear();
   for (const toml::node &node : *names) {
-    std::optional<Algorithm> algorithm =
-        parseAlgorithm(node.value_or(std::string_view()));
+    std::optional<Algorithm> algorithm = parseAlgorithm(node.value_or(std::string_view()));
     if (!algorithm)
-      reader.fail("algorithms", *names,
-                  "list only \"ring\", \"tree\" and \"direct\"");
+      reader.fail("algorithms", *names, "list only \"ring\", \"tree\" and \"direct\"");
     else
       link.algorithms.push_back(*algorithm);
   }
@@ -107,8 +96,7 @@ Link readLink(TomlReader &reader) {
 
 Host readHost(TomlReader reader) {
   reader.only({"cores", "memory_bytes", "memory_bandwidth"});
-  return {reader.integer("cores", 1), reader.integer("memory_bytes", 1),
-          reader.number("memory_bandwidth")};
+  return {reader.integer("cores", 1), reader.integer("memory_bytes", 1), reader.number("memory_bandwidth")};
 }
 
 void readGroups(TomlReader &reader, Machine &machine) {
@@ -116,14 +104,10 @@ void readGroups(TomlReader &reader, Machine &machine) {
     entry.only({"device", "count"});
     std::string name = entry.text("device");
     size_t device = 0;
-    while (device < machine.devices.size() &&
-           machine.devices[device].name != name)
+    while (device < machine.devices.size() && machine.devices[device].name != name)
       ++device;
     if (device == machine.devices.size())
-      entry.refuse(
-          "device",
-          "'" + name +
-              "', which no [[device]] defines; define it or correct the name");
+      entry.refuse("device", "'" + name + "', which no [[device]] defines; define it or correct the name");
     machine.groups.push_back({device, entry.integer("count", 1)});
   });
   if (machine.groups.empty())
@@ -135,21 +119,16 @@ void readGroups(TomlReader &reader, Machine &machine) {
 Result<Machine> parse(std::string_view toml, const std::string &origin) {
   toml::parse_result parsed = toml::parse(toml, origin);
   if (!parsed)
-    return error(
-        origin + ":" + std::to_string(parsed.error().source().begin.line) +
-        ": not valid TOML: " + std::string(parsed.error().description()));
+    return error(origin + ":" + std::to_string(parsed.error().source().begin.line) +
+                 ": not valid TOML: " + std::string(parsed.error().description()));
   std::optional<Error> failure;
   TomlReader reader(parsed.table(), "", origin, failure);
   Machine machine;
   reader.only({"name", "note", "device", "link", "group", "host"});
   machine.name = reader.text("name");
   machine.note = reader.text("note", false);
-  eachTable(reader, "device", true, [&](TomlReader &entry, size_t) {
-    machine.devices.push_back(readDevice(entry));
-  });
-  eachTable(reader, "link", true, [&](TomlReader &entry, size_t) {
-    machine.links.push_back(readLink(entry));
-  });
+  eachTable(reader, "device", true, [&](TomlReader &entry, size_t) { machine.devices.push_back(readDevice(entry)); });
+  eachTable(reader, "link", true, [&](TomlReader &entry, size_t) { machine.links.push_back(readLink(entry)); });
   readGroups(reader, machine);
   if (const toml::table *host = reader.nestedTable("host", false))
     machine.host = readHost(reader.nested(*host, "host"));
@@ -157,9 +136,7 @@ Result<Machine> parse(std::string_view toml, const std::string &origin) {
   for (const Link &link : machine.links)
     devices *= double(link.count);
   if (devices > 1e9)
-    reader.set(
-        origin +
-        ": the links' counts multiply to over 10^9 devices; lower key 'count'");
+    reader.set(origin + ": the links' counts multiply to over 10^9 devices; lower key 'count'");
   if (failure)
     return tl::unexpected<Error>(*failure);
   return machine;

@@ -22,10 +22,8 @@ namespace mpopt::machine {
 /// straight list of fields.
 class TomlReader {
 public:
-  TomlReader(const toml::table &table, std::string path, std::string origin,
-             std::optional<Error> &failure)
-      : table(table), path(std::move(path)), origin(std::move(origin)),
-        failure(failure) {}
+  TomlReader(const toml::table &table, std::string path, std::string origin, std::optional<Error> &failure)
+      : table(table), path(std::move(path)), origin(std::move(origin)), failure(failure) {}
 
   std::string text(std::string_view key, bool required = true) {
     const toml::node *node = find(key, required);
@@ -37,8 +35,7 @@ public:
   }
 
   /// A finite number > `above`, or >= it when `inclusive`.
-  double number(std::string_view key, double above = 0, bool inclusive = false,
-                std::optional<double> fallback = {}) {
+  double number(std::string_view key, double above = 0, bool inclusive = false, std::optional<double> fallback = {}) {
     const toml::node *node = find(key, !fallback);
     if (!node)
       return fallback.value_or(1);
@@ -47,26 +44,21 @@ public:
       value = node->value<double>();
     if (!value)
       return fail(key, *node, "write a number"), 1;
-    if (!std::isfinite(*value) || *value < above ||
-        (!inclusive && *value == above))
+    if (!std::isfinite(*value) || *value < above || (!inclusive && *value == above))
       return fail(key, *node,
-                  std::string("write a finite number ") +
-                      (inclusive ? "of at least " : "greater than ") +
+                  std::string("write a finite number ") + (inclusive ? "of at least " : "greater than ") +
                       std::to_string(int64_t(above))),
              1;
     return *value;
   }
 
-  int64_t integer(std::string_view key, int64_t least,
-                  std::optional<int64_t> fallback = {}) {
+  int64_t integer(std::string_view key, int64_t least, std::optional<int64_t> fallback = {}) {
     const toml::node *node = find(key, !fallback);
     if (!node)
       return fallback.value_or(least);
     auto value = node->value_exact<int64_t>();
     if (!value || *value < least)
-      return fail(key, *node,
-                  "write a whole number of at least " + std::to_string(least)),
-             least;
+      return fail(key, *node, "write a whole number of at least " + std::to_string(least)), least;
     return *value;
   }
 
@@ -85,9 +77,7 @@ public:
     return node ? node->as_array() : nullptr;
   }
 
-  TomlReader nested(const toml::table &inner, const std::string &key) {
-    return {inner, full(key), origin, failure};
-  }
+  TomlReader nested(const toml::table &inner, const std::string &key) { return {inner, full(key), origin, failure}; }
 
   /// Refuses keys that are not listed: a misspelt optional key must not pass
   /// silently.
@@ -97,13 +87,11 @@ public:
       for (std::string_view name : known)
         found |= key.str() == name;
       if (!found)
-        set(origin + ": unknown key '" + full(key.str()) +
-            "'; remove it or correct its spelling");
+        set(origin + ": unknown key '" + full(key.str()) + "'; remove it or correct its spelling");
     }
   }
 
-  void fail(std::string_view key, const toml::node &node,
-            const std::string &remedy) {
+  void fail(std::string_view key, const toml::node &node, const std::string &remedy) {
     std::string value;
     if (node.is_table() || node.is_array())
       value = node.is_table() ? "a table" : "a list";
@@ -118,9 +106,7 @@ public:
     set(origin + ": key '" + full(key) + "' is " + value + "; " + remedy);
   }
 
-  void refuse(std::string_view key, const std::string &why) {
-    set(origin + ": key '" + full(key) + "' is " + why);
-  }
+  void refuse(std::string_view key, const std::string &why) { set(origin + ": key '" + full(key) + "' is " + why); }
 
   void set(std::string message) {
     if (!failure)
@@ -135,8 +121,7 @@ private:
   const toml::node *find(std::string_view key, bool required) {
     const toml::node *node = table.get(key);
     if (!node && required)
-      set(origin + ": key '" + full(key) +
-          "' is missing; add it (machines/*.toml show complete files)");
+      set(origin + ": key '" + full(key) + "' is missing; add it (machines/*.toml show complete files)");
     return node;
   }
 

@@ -49,33 +49,26 @@ const char *name(Algorithm algorithm) {
 }
 
 void writeDevice(std::ostream &out, const DeviceType &device) {
-  out << "\n[[device]]\nname = " << quoted(device.name)
-      << "\nmemory_bytes = " << device.memoryBytes
+  out << "\n[[device]]\nname = " << quoted(device.name) << "\nmemory_bytes = " << device.memoryBytes
       << "\nmemory_bandwidth = " << number(device.memoryBandwidth) << "\n";
   if (device.cacheBytes > 0)
-    out << "cache_bytes = " << device.cacheBytes
-        << "\ncache_bandwidth = " << number(device.cacheBandwidth) << "\n";
-  out << "launch_seconds = " << number(device.launchSeconds)
-      << "\nvector_flops = " << number(device.vectorFlops)
+    out << "cache_bytes = " << device.cacheBytes << "\ncache_bandwidth = " << number(device.cacheBandwidth) << "\n";
+  out << "launch_seconds = " << number(device.launchSeconds) << "\nvector_flops = " << number(device.vectorFlops)
       << "\n\n[device.peak]\n";
   for (DType type : kDTypes)
     if (double rate = device.peak[static_cast<size_t>(type)]; rate > 0)
       out << machine::name(type) << " = " << number(rate) << "\n";
   const MatmulModel &matmul = device.matmul;
-  out << "\n[device.matmul]\nunits = " << matmul.units
-      << "\nefficiency = " << number(matmul.efficiency)
+  out << "\n[device.matmul]\nunits = " << matmul.units << "\nefficiency = " << number(matmul.efficiency)
       << "\nsmall_k = " << number(matmul.smallK) << "\ntiles = [\n";
   for (const Tile &tile : matmul.tiles)
-    out << "  { m = " << tile.m << ", n = " << tile.n
-        << ", efficiency = " << number(tile.efficiency) << " },\n";
+    out << "  { m = " << tile.m << ", n = " << tile.n << ", efficiency = " << number(tile.efficiency) << " },\n";
   out << "]\n";
 }
 
 void writeLink(std::ostream &out, const Link &link) {
-  out << "\n[[link]]\nname = " << quoted(link.name)
-      << "\ncount = " << link.count
-      << "\nlatency_seconds = " << number(link.latencySeconds)
-      << "\nbandwidth = " << number(link.bandwidth) << "\n";
+  out << "\n[[link]]\nname = " << quoted(link.name) << "\ncount = " << link.count
+      << "\nlatency_seconds = " << number(link.latencySeconds) << "\nbandwidth = " << number(link.bandwidth) << "\n";
   if (link.totalBandwidth > 0)
     out << "total_bandwidth = " << number(link.totalBandwidth) << "\n";
   out << "algorithms = [";
@@ -88,22 +81,18 @@ void writeLink(std::ostream &out, const Link &link) {
 
 std::string toToml(const Machine &machine) {
   std::ostringstream out;
-  out << "name = " << quoted(machine.name)
-      << "\nnote = " << quoted(machine.note) << "\n";
+  out << "name = " << quoted(machine.name) << "\nnote = " << quoted(machine.note) << "\n";
   for (const DeviceType &device : machine.devices)
     writeDevice(out, device);
   for (const Link &link : machine.links)
     writeLink(out, link);
   for (const Group &group : machine.groups)
     if (group.count != std::numeric_limits<int64_t>::max())
-      out << "\n[[group]]\ndevice = "
-          << quoted(machine.devices[group.device].name)
-          << "\ncount = " << group.count << "\n";
+      out << "\n[[group]]\ndevice = " << quoted(machine.devices[group.device].name) << "\ncount = " << group.count
+          << "\n";
   if (machine.host)
-    out << "\n[host]\ncores = " << machine.host->cores
-        << "\nmemory_bytes = " << machine.host->memoryBytes
-        << "\nmemory_bandwidth = " << number(machine.host->memoryBandwidth)
-        << "\n";
+    out << "\n[host]\ncores = " << machine.host->cores << "\nmemory_bytes = " << machine.host->memoryBytes
+        << "\nmemory_bandwidth = " << number(machine.host->memoryBandwidth) << "\n";
   return out.str();
 }
 
@@ -122,8 +111,7 @@ Status writeFile(const Machine &machine, const std::string &path) {
   if (out && !code)
     return {};
   fs::remove(temporary, code);
-  return error("cannot write machine file '" + path +
-               "'; check that its folder exists and can be written");
+  return error("cannot write machine file '" + path + "'; check that its folder exists and can be written");
 }
 
 } // namespace mpopt::machine

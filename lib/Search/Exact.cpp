@@ -26,7 +26,7 @@ bool Outcome::offer(const Model &model, const std::vector<int32_t> &candidate) {
 
 namespace {
 
-constexpr int kRootIterations = 160, kBranchIterations = 24;
+constexpr int kPriceSteps = 30, kRootIterations = 160, kBranchIterations = 24;
 constexpr int kNeighbourhoods = 300;
 constexpr double kNeighbourhoodShare = 0.3;
 constexpr uint64_t kNeighbourhoodSeed = 1;
@@ -62,7 +62,7 @@ public:
 private:
   /// One minimum at given prices.
   struct Point {
-    double value; ///< A bound for the branch; kForbidden when it is empty.
+    double value = -kForbidden; ///< A bound for the branch; kForbidden when it is empty.
     std::vector<int32_t> choice;
     std::vector<double> excess; ///< Per row: usage less room.
     double worst = 0;           ///< Largest excess relative to the limit's scale.
@@ -79,7 +79,12 @@ private:
   bool hopeless(double bound) const {
     return bound >= outcome.cost - std::max(1e-10, budget.gap) * std::abs(outcome.cost) || bound > ceiling;
   }
+  /// So many iterations, or fewer where they would take over a quarter of the budget.
+  int affordable(int iterations) const {
+    return int(std::clamp(0.25 * budget.left / (all.work() + overhead), 4.0, double(iterations)));
+  }
   void split(const Branch &branch);
+  void cross();
   void searchNeighbourhoods(const Prices &prices);
   void push(Branch branch, size_t variable, const std::vector<char> &side);
 
@@ -91,7 +96,8 @@ private:
   double ceiling = 0; ///< No allowed plan costs more.
   std::priority_queue<Branch, std::vector<Branch>, Later> open;
   int64_t created = 0;
-  Domains seen; ///< Strategies that minima of the current branch took.
+  Point overfull, fitting; ///< Of each kind, the minimum with the highest bound.
+  Domains seen;            ///< Strategies that minima of the current branch took.
 };
 
 double ExactSearch::costCeiling() const {
@@ -129,6 +135,8 @@ ExactSearch::Point ExactSearch::evaluate(const Branch &branch, const Prices &pri
     point.excess[row] = double(used[row] - model.room[row]);
     point.worst = std::max(point.worst, point.excess[row]);
   }
+  if (Point &kind = point.worst > 0 ? overfull : fitting; point.value > kind.value)
+    kind = point;
   for (size_t v = 0; v < seen.size(); ++v)
     seen[v][size_t(point.choice[v])] = 1;
   return point;
@@ -146,26 +154,33 @@ void ExactSearch::offer(const Point &point, bool repair) {
   budget.spend(local.work());
 }
 
-/// Finds by bisection a price for the fullest row at which the minimum stops
-/// overfilling it.
+/// Finds the best price for the fullest row alone. The bound is concave in it, so the tangents on both sides of the best
+/// price meet above it: there lies the next price to try.
 void ExactSearch::startPrices(Branch &branch, const Point &free) {
   size_t row = size_t(std::max_element(free.excess.begin(), free.excess.end()) - free.excess.begin());
-  double low = 0, high = (std::abs(free.value) + 1e-12) / (double(model.room[row]) + free.excess[row]) / 64;
+  struct Tangent {
+    double price, value, slope;
+    double crossing(const Tangent &other) const {
+      return (other.value - value + slope * price - other.slope * other.price) / (slope - other.slope);
+    }
+  };
+  Tangent low{0, free.value, free.excess[row]}, high{0, 0, 0};
   Prices prices = branch.prices, best = prices;
   double bestValue = free.value;
-  bool bracketed = false;
-  for (int i = 0; i < 40 && !budget.over(); ++i) {
-    double price = bracketed ? (low + high) / 2 : high;
+  double price = (std::abs(free.value) + 1e-12) / (double(model.room[row]) + free.excess[row]) / 16;
+  for (int i = 0; i < kPriceSteps && !budget.over(); ++i) {
     prices[row] = price;
     Point point = evaluate(branch, prices);
-    offer(point, false);
+    offer(point, i % 4 == 0);
     if (point.value > bestValue)
       bestValue = point.value, best = prices;
-    if (point.excess[row] > 0)
-      low = price, high = bracketed ? high : price * 4;
-    else
-      high = price, bracketed = true;
-    if (hopeless(point.value) || (bracketed && high - low < 1e-3 * high))
+    (point.excess[row] > 0 ? low : high) = {price, point.value, point.excess[row]};
+    if (hopeless(point.value) || point.excess[row] == 0)
+      break;
+    bool bracketed = high.price > 0;
+    price = bracketed ? low.crossing(high) : 4 * price;
+    double reachable = low.value + low.slope * (price - low.price);
+    if (bracketed && reachable - bestValue <= 1e-7 * std::abs(bestValue))
       break;
   }
   branch.prices = best;
@@ -267,8 +282,34 @@ void ExactSearch::split(const Branch &branch) {
   push(branch, chosen, heavy);
 }
 
+/// At the best prices an overfull and a fitting minimum tie; the plan wanted lies between. Takes the one up to some variable
+/// and the other from there on: where variables follow the graph's order, that costs no more than one change of layout.
+void ExactSearch::cross() {
+  if (overfull.choice.empty() || fitting.choice.empty())
+    return;
+  Outcome best;
+  for (const auto &[first, second] :
+       {std::pair(&overfull.choice, &fitting.choice), std::pair(&fitting.choice, &overfull.choice)}) {
+    std::vector<int32_t> candidate = *second;
+    for (size_t v = 0; v < candidate.size(); ++v) {
+      candidate[v] = (*first)[v];
+      if ((*first)[v] != (*second)[v])
+        best.offer(model, candidate);
+    }
+  }
+  double size = double(model.variables.size());
+  budget.spend(2 * size * (size + double(model.room.size() + model.arcs.size())));
+  if (!best.found())
+    return;
+  LocalSearch local(model, best.choice);
+  local.improve();
+  budget.spend(local.work());
+  outcome.offer(model, local.choice());
+}
+
 /// A better plan makes the steps of the bound and the pruning better too.
 void ExactSearch::searchNeighbourhoods(const Prices &prices) {
+  cross();
   if (!outcome.found())
     return;
   Budget share{kNeighbourhoodShare * budget.left, budget.gap};
@@ -296,13 +337,14 @@ Outcome ExactSearch::run() {
   }
   offer(free, true);
   startPrices(root, free);
+  cross();
   for (auto &strategies : seen)
     strategies.assign(strategies.size(), 0);
   double settled = kForbidden; // least bound among branches that are not split further
-  bool worthwhile = raiseBound(root, kRootIterations / 4);
+  bool worthwhile = raiseBound(root, affordable(kRootIterations / 4));
   if (worthwhile) {
     searchNeighbourhoods(root.prices);
-    worthwhile = raiseBound(root, kRootIterations);
+    worthwhile = raiseBound(root, affordable(kRootIterations));
   }
   if (worthwhile)
     split(root);

@@ -7,9 +7,9 @@
 
 namespace mpopt::search {
 
-/// Additions per nominal second, and what share of them one exact elimination
-/// may take.
-static constexpr double kWorkPerSecond = 2e9, kExactShare = 0.1;
+/// Additions per nominal second, and what share of them one exact elimination may take. Without a memory limit one is
+/// enough; with one, prices and branches take many.
+static constexpr double kWorkPerSecond = 2e9, kSingleShare = 0.5, kPricedShare = 0.05;
 /// Numbers in all tables of one elimination (256 MB).
 static constexpr double kTableLimit = 1 << 25;
 
@@ -46,7 +46,8 @@ static Result<Solution> solveModel(const Problem &problem, const Model &model, c
   std::vector<int32_t> everything(model.variables.size());
   for (size_t v = 0; v < everything.size(); ++v)
     everything[v] = int32_t(v);
-  std::optional<Elimination> all = Elimination::plan(model, everything, kExactShare * budget.left, kTableLimit);
+  double share = model.room.empty() ? kSingleShare : kPricedShare;
+  std::optional<Elimination> all = Elimination::plan(model, everything, share * budget.left, kTableLimit);
   Outcome outcome = all ? searchExactly(model, *all, budget) : searchWidely(model, budget, options.seed);
   if (outcome.found())
     return finish(problem, model, outcome);

@@ -14,20 +14,12 @@ namespace mpopt::cost {
 /// result is its n-th part); AllToAll: its buffer (the result has the same
 /// size); Permute: its buffer, sent to one other rank; Halo: one border, sent
 /// to each of the two neighbours.
-enum class Collective {
-  AllReduce,
-  AllGather,
-  ReduceScatter,
-  AllToAll,
-  Permute,
-  Halo
-};
+enum class Collective { AllReduce, AllGather, ReduceScatter, AllToAll, Permute, Halo };
 
 /// Bytes one rank sends over the links, n being the product of the axes' sizes:
 /// AllReduce 2(n-1)/n B, AllGather (n-1) B, ReduceScatter and AllToAll (n-1)/n
 /// B, Permute B, Halo 2 B. 0 for n = 1.
-double wireBytes(const machine::Mesh &mesh, std::span<const int> axes,
-                 Collective kind, double bytesPerRank);
+double wireBytes(const machine::Mesh &mesh, std::span<const int> axes, Collective kind, double bytesPerRank);
 
 /// Seconds of one collective over the given axes of the mesh (indices into
 /// mesh.axes), all groups running it at once. Level by level: an all-reduce
@@ -39,8 +31,7 @@ double wireBytes(const machine::Mesh &mesh, std::span<const int> axes,
 ///   rank exchanging with all others at once.
 /// (alpha-beta model as in Thakur, Rabenseifner, Gropp 2005; tree as in
 /// NCCL 2.4.) `machine` as forDevices() returned it.
-double collectiveSeconds(const machine::Machine &machine,
-                         const machine::Mesh &mesh, std::span<const int> axes,
+double collectiveSeconds(const machine::Machine &machine, const machine::Mesh &mesh, std::span<const int> axes,
                          Collective kind, double bytesPerRank);
 
 } // namespace mpopt::cost

@@ -21,10 +21,9 @@ struct Matmul {
 
 /// What one operator does on one device.
 struct OpCost {
-  std::vector<Matmul>
-      matmuls;            ///< Convolutions too, as implicit matrix products.
-  double vectorFlops = 0; ///< Arithmetic outside matmuls.
-  double bytesRead = 0;   ///< From memory, operands of the matmuls included.
+  std::vector<Matmul> matmuls; ///< Convolutions too, as implicit matrix products.
+  double vectorFlops = 0;      ///< Arithmetic outside matmuls.
+  double bytesRead = 0;        ///< From memory, operands of the matmuls included.
   double bytesWritten = 0;
   int64_t launches = 1;
 };
@@ -36,8 +35,8 @@ struct OpCost {
 /// and the best of them: tile and wave quantisation with a small-K penalty, as
 /// GEMM(M,N,K) of studies on published training runs fits it. 0 for an empty
 /// product.
-double matmulSeconds(const machine::Machine &machine, machine::DType type,
-                     int64_t batch, int64_t m, int64_t n, int64_t k);
+double matmulSeconds(const machine::Machine &machine, machine::DType type, int64_t batch, int64_t m, int64_t n,
+                     int64_t k);
 
 /// Seconds to stream `bytes`: what fits the cache at the cache's rate, the rest
 /// at the memory's.

@@ -12,9 +12,8 @@ namespace mpopt::machine {
 /// name().
 enum class DType : uint8_t { F64, F32, F16, BF16, I64, I32, I16, I8, I4, Bool };
 
-inline constexpr std::array<DType, 10> kDTypes = {
-    DType::F64, DType::F32, DType::F16, DType::BF16, DType::I64,
-    DType::I32, DType::I16, DType::I8,  DType::I4,   DType::Bool};
+inline constexpr std::array<DType, 10> kDTypes = {DType::F64, DType::F32, DType::F16, DType::BF16, DType::I64,
+                                                  DType::I32, DType::I16, DType::I8,  DType::I4,   DType::Bool};
 
 /// Size of one element in bytes; half a byte for I4.
 double bytesOf(DType type);

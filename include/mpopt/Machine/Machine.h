@@ -26,21 +26,19 @@ struct MatmulModel {
   std::vector<Tile> tiles;
   int64_t units = 1;     ///< SMs of a GPU, or cores that one rank computes on.
   double efficiency = 1; ///< Sustained share of the peak on large matrices.
-  double smallK =
-      0; ///< A depth of k runs at 1/(1 + smallK/k) of the sustained rate.
+  double smallK = 0;     ///< A depth of k runs at 1/(1 + smallK/k) of the sustained rate.
 };
 
 struct DeviceType {
   std::string name;
-  std::array<double, kDTypes.size()>
-      peak{}; ///< Matrix flop/s by DType; 0 where the device has no such unit.
-  double vectorFlops = 0;     ///< flop/s outside matrix kernels.
-  int64_t memoryBytes = 0;    ///< What a plan may use on one device.
-  double memoryBandwidth = 0; ///< B/s.
-  int64_t cacheBytes = 0; ///< Last cache that one device can count on; 0 where
-                          ///< it is not modelled.
-  double cacheBandwidth = 0; ///< B/s out of that cache.
-  double launchSeconds = 0;  ///< Cost of starting one kernel.
+  std::array<double, kDTypes.size()> peak{}; ///< Matrix flop/s by DType; 0 where the device has no such unit.
+  double vectorFlops = 0;                    ///< flop/s outside matrix kernels.
+  int64_t memoryBytes = 0;                   ///< What a plan may use on one device.
+  double memoryBandwidth = 0;                ///< B/s.
+  int64_t cacheBytes = 0;                    ///< Last cache that one device can count on; 0 where
+                                             ///< it is not modelled.
+  double cacheBandwidth = 0;                 ///< B/s out of that cache.
+  double launchSeconds = 0;                  ///< Cost of starting one kernel.
   MatmulModel matmul;
 
   /// Matrix flop/s for `type`; where the device has no such unit, the rate of
@@ -55,15 +53,12 @@ enum class Algorithm : uint8_t { Ring, Tree, Direct };
 /// of level i - 1.
 struct Link {
   std::string name;
-  int64_t count =
-      1; ///< Members per group: devices on level 0, inner groups above.
+  int64_t count = 1;         ///< Members per group: devices on level 0, inner groups above.
   double latencySeconds = 0; ///< One message, one hop.
-  double bandwidth =
-      0; ///< B/s one device can send over this level while all others do too.
+  double bandwidth = 0;      ///< B/s one device can send over this level while all others do too.
   double totalBandwidth = 0; ///< B/s of one whole group of this level (a shared
                              ///< bus); 0 where there is no such limit.
-  std::vector<Algorithm> algorithms = {Algorithm::Ring, Algorithm::Tree,
-                                       Algorithm::Direct};
+  std::vector<Algorithm> algorithms = {Algorithm::Ring, Algorithm::Tree, Algorithm::Direct};
 };
 
 /// A number of devices of one kind. Today one group, the first, is planned for.

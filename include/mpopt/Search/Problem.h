@@ -43,9 +43,7 @@ struct Matrix {
   int32_t cols = 0;
   std::vector<double> values;
 
-  double at(int32_t row, int32_t col) const {
-    return values[static_cast<size_t>(row) * cols + col];
-  }
+  double at(int32_t row, int32_t col) const { return values[static_cast<size_t>(row) * cols + col]; }
 };
 
 /// Adds matrices[matrix].at(choice[from], choice[to]). Several edges may join
@@ -74,8 +72,7 @@ struct Solution {
   bool optimal = false;  ///< cost is within rounding (1e-9 of the costs' scale)
                          ///< of lowerBound.
   int64_t peak = 0;      ///< Most memory live at one time under `choice`.
-  double seconds =
-      0; ///< Time the solver took; for people, never for decisions.
+  double seconds = 0;    ///< Time the solver took; for people, never for decisions.
 };
 
 /// Whether the problem is well-formed: sizes and indices agree, no NaN, no

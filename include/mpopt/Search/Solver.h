@@ -9,7 +9,7 @@ struct SolveOptions {
   /// How much work to do, in nominal seconds of one core. Counted in
   /// operations, never by the clock, so that the same problem always gets the
   /// same answer; the true time is of that order. Easy problems take far less.
-  double timeLimit = 10;
+  double timeLimit = 1;
   /// Stop once the plan is known to be within this share of the best one.
   double gap = 0;
   uint64_t seed = 1; ///< For the random neighbourhoods of the local search.
@@ -19,8 +19,7 @@ struct SolveOptions {
 /// small width without a binding memory limit are solved exactly. Errors:
 /// check() fails; no allowed combination exists; no plan within the memory
 /// limit was found (says how much the least plan needs).
-Result<Solution> solve(const Problem &problem,
-                       const SolveOptions &options = {});
+Result<Solution> solve(const Problem &problem, const SolveOptions &options = {});
 
 } // namespace mpopt::search
 

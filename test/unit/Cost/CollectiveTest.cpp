@@ -8,9 +8,8 @@ using namespace mpopt::machine;
 
 namespace {
 
-constexpr Collective kAll[] = {Collective::AllReduce,     Collective::AllGather,
-                               Collective::ReduceScatter, Collective::AllToAll,
-                               Collective::Permute,       Collective::Halo};
+constexpr Collective kAll[] = {Collective::AllReduce, Collective::AllGather, Collective::ReduceScatter,
+                               Collective::AllToAll,  Collective::Permute,   Collective::Halo};
 
 struct Setting {
   Machine machine;
@@ -18,14 +17,11 @@ struct Setting {
   std::vector<int> axes; ///< all of them
 
   Setting(const char *name, int64_t devices)
-      : machine(forDevices(*load(name), devices)),
-        mesh(*makeMesh(machine, devices)) {
+      : machine(forDevices(*load(name), devices)), mesh(*makeMesh(machine, devices)) {
     axes.resize(mesh.axes.size());
     std::iota(axes.begin(), axes.end(), 0);
   }
-  double seconds(Collective kind, double bytes) const {
-    return collectiveSeconds(machine, mesh, axes, kind, bytes);
-  }
+  double seconds(Collective kind, double bytes) const { return collectiveSeconds(machine, mesh, axes, kind, bytes); }
 };
 
 TEST(Collective, OneRankIsFree) {
@@ -38,27 +34,19 @@ TEST(Collective, OneRankIsFree) {
 
 TEST(Collective, WireBytes) {
   Setting setting("h100", 4);
-  EXPECT_DOUBLE_EQ(
-      wireBytes(setting.mesh, setting.axes, Collective::AllReduce, 400), 600);
-  EXPECT_DOUBLE_EQ(
-      wireBytes(setting.mesh, setting.axes, Collective::AllGather, 100), 300);
-  EXPECT_DOUBLE_EQ(
-      wireBytes(setting.mesh, setting.axes, Collective::ReduceScatter, 400),
-      300);
-  EXPECT_DOUBLE_EQ(
-      wireBytes(setting.mesh, setting.axes, Collective::AllToAll, 400), 300);
-  EXPECT_DOUBLE_EQ(
-      wireBytes(setting.mesh, setting.axes, Collective::Permute, 400), 400);
-  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::Halo, 400),
-                   800);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::AllReduce, 400), 600);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::AllGather, 100), 300);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::ReduceScatter, 400), 300);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::AllToAll, 400), 300);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::Permute, 400), 400);
+  EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::Halo, 400), 800);
 }
 
 TEST(Collective, LargeTransfersApproachTheBandwidthAndSmallOnesTheLatency) {
   Setting setting("a100-80", 8);
   double bytes = 1e10, bandwidth = setting.machine.links[0].bandwidth,
          latency = setting.machine.links[0].latencySeconds;
-  EXPECT_NEAR(setting.seconds(Collective::AllReduce, bytes),
-              2 * 7 / 8.0 * bytes / bandwidth, 1e-3);
+  EXPECT_NEAR(setting.seconds(Collective::AllReduce, bytes), 2 * 7 / 8.0 * bytes / bandwidth, 1e-3);
   EXPECT_NEAR(setting.seconds(Collective::AllReduce, 8), latency, 1e-9);
 }
 
@@ -76,10 +64,9 @@ TEST(Collective, AllReduceIsReduceScatterThenAllGather) {
   for (const char *name : {"h100", "test-host", "t4"}) {
     Setting setting(name, 16);
     double bytes = 1e9;
-    double halves = setting.seconds(Collective::ReduceScatter, bytes) +
-                    setting.seconds(Collective::AllGather, bytes / 16);
-    EXPECT_NEAR(setting.seconds(Collective::AllReduce, bytes) / halves, 1, 1e-3)
-        << name;
+    double halves =
+        setting.seconds(Collective::ReduceScatter, bytes) + setting.seconds(Collective::AllGather, bytes / 16);
+    EXPECT_NEAR(setting.seconds(Collective::AllReduce, bytes) / halves, 1, 1e-3) << name;
   }
 }
 
@@ -96,9 +83,8 @@ TEST(Collective, OuterAxesAreSlowerAndMoreBytesAreNeverFaster) {
   ASSERT_EQ(setting.mesh.axes[0].level, 1);
   ASSERT_EQ(setting.mesh.axes[5].level, 0);
   for (Collective kind : kAll) {
-    EXPECT_GT(
-        collectiveSeconds(setting.machine, setting.mesh, outer, kind, 1e6),
-        collectiveSeconds(setting.machine, setting.mesh, inner, kind, 1e6));
+    EXPECT_GT(collectiveSeconds(setting.machine, setting.mesh, outer, kind, 1e6),
+              collectiveSeconds(setting.machine, setting.mesh, inner, kind, 1e6));
     double last = 0;
     for (double bytes = 1; bytes < 1e10; bytes *= 3) {
       EXPECT_GE(setting.seconds(kind, bytes), last);
@@ -110,15 +96,9 @@ TEST(Collective, OuterAxesAreSlowerAndMoreBytesAreNeverFaster) {
 TEST(Collective, RanksShareABus) {
   Setting two("test-host", 2), four("test-host", 4), eight("test-host", 8);
   std::vector<int> axis = {0};
-  double alone =
-      collectiveSeconds(two.machine, two.mesh, axis, Collective::Permute, 1e8);
-  EXPECT_NEAR(collectiveSeconds(four.machine, four.mesh, axis,
-                                Collective::Permute, 1e8) /
-                  alone,
-              1, 1e-6);
-  EXPECT_GT(collectiveSeconds(eight.machine, eight.mesh, axis,
-                              Collective::Permute, 1e8),
-            1.5 * alone);
+  double alone = collectiveSeconds(two.machine, two.mesh, axis, Collective::Permute, 1e8);
+  EXPECT_NEAR(collectiveSeconds(four.machine, four.mesh, axis, Collective::Permute, 1e8) / alone, 1, 1e-6);
+  EXPECT_GT(collectiveSeconds(eight.machine, eight.mesh, axis, Collective::Permute, 1e8), 1.5 * alone);
 }
 
 } // namespace

@@ -19,9 +19,7 @@ TEST(MatmulSeconds, OneTileMoreThanAWaveCostsAWholeWave) {
   Machine machine = *load("a100-80");
   machine.devices[0].matmul.tiles = {{128, 128, 1.0}};
   double full = matmulSeconds(machine, DType::F16, 1, 128 * 108, 128, 4096);
-  EXPECT_DOUBLE_EQ(
-      matmulSeconds(machine, DType::F16, 1, 128 * 108 + 1, 128, 4096),
-      2 * full);
+  EXPECT_DOUBLE_EQ(matmulSeconds(machine, DType::F16, 1, 128 * 108 + 1, 128, 4096), 2 * full);
   EXPECT_DOUBLE_EQ(matmulSeconds(machine, DType::F16, 108, 1, 1, 4096), full);
 }
 
@@ -31,9 +29,7 @@ TEST(MatmulSeconds, SmallDepthIsDearPerFlop) {
             1.5 * matmulSeconds(machine, DType::BF16, 1, 4096, 4096, 1024));
 }
 
-TEST(MatmulSeconds, EmptyProductsAreFree) {
-  EXPECT_EQ(matmulSeconds(*load("h100"), DType::F32, 4, 0, 5, 6), 0);
-}
+TEST(MatmulSeconds, EmptyProductsAreFree) { EXPECT_EQ(matmulSeconds(*load("h100"), DType::F32, 4, 0, 5, 6), 0); }
 
 TEST(MatmulSeconds, SplittingNeverCostsMoreOnTheHost) {
   Machine machine = *load("test-host");
@@ -55,15 +51,12 @@ TEST(OpSeconds, IsLaunchPlusTheSlowerOfArithmeticAndTraffic) {
   OpCost copy;
   copy.bytesRead = copy.bytesWritten = 1e9;
   copy.launches = 2;
-  EXPECT_DOUBLE_EQ(opSeconds(machine, copy),
-                   launchSeconds(machine, 2) + memorySeconds(machine, 2e9));
+  EXPECT_DOUBLE_EQ(opSeconds(machine, copy), launchSeconds(machine, 2) + memorySeconds(machine, 2e9));
   OpCost matmul;
   matmul.matmuls.push_back({DType::BF16, 1, 8192, 8192, 8192});
   matmul.bytesRead = 1e6;
   EXPECT_DOUBLE_EQ(opSeconds(machine, matmul),
-                   launchSeconds(machine, 1) + matmulSeconds(machine,
-                                                             DType::BF16, 1,
-                                                             8192, 8192, 8192));
+                   launchSeconds(machine, 1) + matmulSeconds(machine, DType::BF16, 1, 8192, 8192, 8192));
 }
 
 } // namespace

@@ -18,24 +18,19 @@ TEST(Mesh, OneDeviceHasNoAxes) {
 
 TEST(Mesh, AxesArePrimeAndOutermostFirst) {
   EXPECT_THAT(makeMesh(*load("h100"), 8)->axes,
-              ElementsAre(MeshAxis{"x0", 2, 0}, MeshAxis{"x1", 2, 0},
-                          MeshAxis{"x2", 2, 0}));
+              ElementsAre(MeshAxis{"x0", 2, 0}, MeshAxis{"x1", 2, 0}, MeshAxis{"x2", 2, 0}));
   EXPECT_THAT(makeMesh(*load("h100"), 12)->axes,
-              ElementsAre(MeshAxis{"x0", 2, 1}, MeshAxis{"x1", 2, 0},
-                          MeshAxis{"x2", 3, 0}));
-  EXPECT_THAT(makeMesh(*load("test-host"), 3)->axes,
-              ElementsAre(MeshAxis{"x0", 3, 0}));
+              ElementsAre(MeshAxis{"x0", 2, 1}, MeshAxis{"x1", 2, 0}, MeshAxis{"x2", 3, 0}));
+  EXPECT_THAT(makeMesh(*load("test-host"), 3)->axes, ElementsAre(MeshAxis{"x0", 3, 0}));
   EXPECT_EQ(makeMesh(*load("h100"), 16384)->axes.size(), 14u);
-  EXPECT_THAT(makeMesh(*load("h100"), 11)->axes,
-              ElementsAre(MeshAxis{"x0", 11, 1}));
+  EXPECT_THAT(makeMesh(*load("h100"), 11)->axes, ElementsAre(MeshAxis{"x0", 11, 1}));
 }
 
 TEST(Mesh, FallsBackToFewerPerGroupWhereTheOuterLevelIsSmall) {
   Machine machine = *load("h100");
   machine.links[0].count = 8;
   machine.links[1].count = 2;
-  EXPECT_EQ(makeMesh(machine, 10)->axes,
-            (std::vector<MeshAxis>{{"x0", 2, 1}, {"x1", 5, 0}}));
+  EXPECT_EQ(makeMesh(machine, 10)->axes, (std::vector<MeshAxis>{{"x0", 2, 1}, {"x1", 5, 0}}));
   auto eleven = makeMesh(machine, 11);
   ASSERT_FALSE(eleven.has_value());
   EXPECT_THAT(eleven.error().message, HasSubstr("do not divide evenly"));
