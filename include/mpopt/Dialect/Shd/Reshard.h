@@ -23,7 +23,8 @@ struct ReshardStep {
   ShardingAttr after;
 };
 
-/// Price of a step on one device, in any unit that adds up; `bytes` is the size of the local value that goes in.
+/// Price of a step on one device, not negative, in any unit that adds up, from the sizes of the local values that go in and come out.
+/// `step.after` is null while steps are priced.
 using ReshardPrice = llvm::function_ref<double(const ReshardStep &step, double bytesIn, double bytesOut)>;
 
 /// The cheapest sequence of steps between two shardings of a value of `type`, found by shortest paths over intermediate shardings.
