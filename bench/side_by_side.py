@@ -60,7 +60,7 @@ class Ours:
     inputs: dict
 
     def round(self, runs):
-        return execute(self.plan_file, self.inputs, ranks="threads", repeat=runs)[1]["seconds"]
+        return execute(self.plan_file, self.inputs, ranks="threads", repeat=runs)[1]["step_seconds"]["median"]
 
 
 def measure(model, path, batch, threads, options):

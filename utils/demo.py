@@ -94,7 +94,7 @@ def show_account(account, report, difference):
     if not account["collectives"]:
         print("    none")
     print(f"  memory       {mebibytes(account['memory_bytes'])}, of which weights {mebibytes(account['weights_bytes'])}")
-    print(f"  time         predicted {account['predicted_seconds'] * 1e3:.2f} ms, measured {report['seconds'] * 1e3:.2f} ms")
+    print(f"  time         predicted {account['predicted_seconds'] * 1e3:.2f} ms, measured {report['step_seconds']['median'] * 1e3:.2f} ms")
     print(f"  ONNX Runtime differs by {difference:.1e} at most (relative, over all outputs)")
 
 
