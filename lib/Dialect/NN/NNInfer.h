@@ -36,6 +36,27 @@ inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) { return typeOf(value)
 
 } // namespace mpopt::nn
 
+namespace mpopt::nn {
+
+/// The properties with which to infer. While text is parsed the inherent attributes are still in the dictionary.
+template <typename Op>
+llvm::FailureOr<typename Op::Properties> propertiesOf(mlir::Location loc, mlir::OpaqueProperties given,
+                                                      mlir::DictionaryAttr attributes) {
+  typename Op::Properties properties;
+  if (given)
+    properties = *given.as<typename Op::Properties *>();
+  auto emitError = [&] { return mlir::emitError(loc); };
+  if constexpr (requires { Op::setPropertiesFromAttr(properties, attributes, emitError); })
+    if (attributes && !attributes.empty() && failed(Op::setPropertiesFromAttr(properties, attributes, emitError)))
+      return mlir::failure();
+  mlir::OperationName name(Op::getOperationName(), loc.getContext());
+  if constexpr (requires { Op::populateDefaultProperties(name, properties); })
+    Op::populateDefaultProperties(name, properties);
+  return properties;
+}
+
+} // namespace mpopt::nn
+
 /// Defines OP::inferReturnTypes by the function `infer(OP::Adaptor, Inference &)`.
 #define MPOPT_INFER(OP)                                                                                                \
   mlir::LogicalResult OP::inferReturnTypes(mlir::MLIRContext *context, std::optional<mlir::Location> loc,              \
@@ -43,8 +64,12 @@ inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) { return typeOf(value)
                                            mlir::OpaqueProperties properties, mlir::RegionRange regions,               \
                                            llvm::SmallVectorImpl<mlir::Type> &results) {                               \
     Inference to(loc, results);                                                                                        \
-    OP::Adaptor op(operands, attributes, properties, regions);                                                         \
-    if (failed(op.verify(loc.value_or(mlir::UnknownLoc::get(context)))) || failed(to.check(operands)))                 \
+    mlir::Location at = loc.value_or(mlir::UnknownLoc::get(context));                                                  \
+    auto complete = propertiesOf<OP>(at, properties, attributes);                                                      \
+    if (failed(complete))                                                                                              \
+      return mlir::failure();                                                                                          \
+    OP::Adaptor op(operands, attributes, *complete, regions);                                                          \
+    if (failed(op.verify(at)) || failed(to.check(operands)))                                                           \
       return mlir::failure();                                                                                          \
     return infer(op, to);                                                                                              \
   }

@@ -3,6 +3,22 @@
 using namespace mlir;
 using namespace mpopt::shd;
 
+/// A list that may be empty: one device makes a mesh without axes.
+static ParseResult parseMeshAxes(AsmParser &parser, SmallVector<MeshAxisAttr> &axes) {
+  return parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+    FailureOr<MeshAxisAttr> axis = FieldParser<MeshAxisAttr>::parse(parser);
+    if (succeeded(axis))
+      axes.push_back(*axis);
+    return ParseResult(failure(failed(axis)));
+  });
+}
+
+static void printMeshAxes(AsmPrinter &printer, ArrayRef<MeshAxisAttr> axes) {
+  printer << "[";
+  printer.printStrippedAttrOrType(axes);
+  printer << "]";
+}
+
 #include "mpopt/Dialect/Shd/ShdDialect.cpp.inc"
 #include "mpopt/Dialect/Shd/ShdEnums.cpp.inc"
 #define GET_ATTRDEF_CLASSES

@@ -22,7 +22,7 @@ def Shd_MeshAxisAttr : Shd_Attr<"MeshAxis", "axis"> {
 def Shd_MeshAttr : Shd_Attr<"Mesh", "mesh"> {
   let summary = "Axes, major to minor: device number = row-major index over the axes";
   let parameters = (ins ArrayRefParameter<"MeshAxisAttr">:$axes);
-  let assemblyFormat = "`<` `[` $axes `]` `>`";
+  let assemblyFormat = "`<` custom<MeshAxes>($axes) `>`";
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
     /// Number of devices: the product of the axes' sizes.
