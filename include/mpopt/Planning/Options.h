@@ -1,0 +1,78 @@
+#ifndef MPOPT_PLANNING_OPTIONS_H
+#define MPOPT_PLANNING_OPTIONS_H
+
+#include "mpopt/Machine/Machine.h"
+#include "mpopt/Support/Result.h"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mpopt::planning {
+
+/// What a group of mesh axes does in a classic layout, in the order in which axes are dealt: data parallelism crosses the
+/// slowest links, tensor parallelism the fastest.
+///  Data      splits the batch, wherever an operator has one.
+///  Expert    splits experts.
+///  Sequence  splits positions.
+///  Tensor    splits what is neither batch nor sequence, in every operator with a matrix of weights and over attention heads. Between
+///            such operators it may also split positions.
+enum class Role : uint8_t { Data, Expert, Sequence, Tensor };
+inline constexpr std::array<Role, 4> kRoles = {Role::Data, Role::Expert, Role::Sequence, Role::Tensor};
+
+/// "dp", "ep", "sp", "tp".
+std::string_view name(Role role);
+
+/// A classic layout that the plan must have: the number of devices per role.
+struct Strategy {
+  std::array<int64_t, kRoles.size()> ways = {1, 1, 1, 1};
+
+  int64_t &operator[](Role role) { return ways[static_cast<size_t>(role)]; }
+  int64_t operator[](Role role) const { return ways[static_cast<size_t>(role)]; }
+  int64_t devices() const;
+  /// "dp=2,tp=4", without roles of one device.
+  std::string text() const;
+};
+
+/// Reads "dp=2,tp=4". Errors: an unknown or repeated role, a number below 1, a product past 2^31.
+Result<Strategy> parseStrategy(std::string_view text);
+
+/// How one dimension of a pinned value is split: over these axes, major to minor, or over any axes of that product.
+struct DimPin {
+  std::vector<std::string> axes;
+  std::optional<int64_t> ways;
+};
+
+/// The sharding that a value must have: the results of the node, the input, the output or the weight (wherever it is used) of that
+/// name. `pattern` may hold the wildcards * and ?.
+struct Pin {
+  std::string pattern;
+  std::vector<DimPin> dims;
+};
+
+/// Reads a pin file, TOML where `file` ends in ".toml" and JSON otherwise; `file` names it in errors.
+///   {"pin": [{"name": "/encoder/layer.0/MatMul", "sharding": [["x0"], [], 2]}]}
+///   [[pin]]
+///   name = "input_ids"
+///   sharding = [2, 1]
+Result<std::vector<Pin>> parsePins(const std::string &text, const std::string &file);
+
+struct PlanOptions {
+  /// The machine as loaded, before machine::forDevices.
+  const machine::Machine *machine = nullptr;
+  int64_t devices = 1;
+  /// "latency": least time of a step. "throughput": the same, as long as every step occupies all devices (there are no pipeline
+  /// stages yet). "memory": least memory per device, then least time.
+  std::string objective = "latency";
+  std::optional<Strategy> strategy;
+  std::vector<Pin> pins;
+  /// Bytes that a plan may use per device; the machine's when not given.
+  std::optional<int64_t> memoryLimit;
+};
+
+} // namespace mpopt::planning
+
+#endif // MPOPT_PLANNING_OPTIONS_H

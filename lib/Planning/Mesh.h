@@ -1,0 +1,33 @@
+#ifndef MPOPT_LIB_PLANNING_MESH_H
+#define MPOPT_LIB_PLANNING_MESH_H
+
+#include "mpopt/Dialect/Shd/Shd.h"
+#include "mpopt/Machine/Mesh.h"
+#include "mpopt/Planning/Options.h"
+
+namespace mpopt::planning {
+
+/// The mesh of a plan, as the machine and as the IR know it; axis i is the same in all members.
+struct PlanMesh {
+  machine::Mesh mesh;
+  shd::MeshAttr attr;
+  mlir::FlatSymbolRefAttr symbol;
+  llvm::SmallVector<mlir::StringAttr> axes;
+  /// What each axis does; all nullopt where no strategy is given.
+  llvm::SmallVector<std::optional<Role>> roles;
+  /// Devices per role; all 1 where no strategy is given.
+  Strategy ways;
+
+  size_t size() const { return axes.size(); }
+  bool hasRoles() const { return !roles.empty() && roles.front().has_value(); }
+  /// Place of the axis of that name.
+  int indexOf(mlir::StringAttr axis) const { return llvm::find(axes, axis) - axes.begin(); }
+};
+
+/// Lays the devices out and deals the axes to the strategy's roles. Errors: a number of devices that the machine cannot give or
+/// the strategy does not multiply up to.
+Result<PlanMesh> makePlanMesh(mlir::MLIRContext *context, const PlanOptions &options);
+
+} // namespace mpopt::planning
+
+#endif // MPOPT_LIB_PLANNING_MESH_H

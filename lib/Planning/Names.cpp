@@ -1,0 +1,49 @@
+#include "Names.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mlir;
+
+namespace mpopt::planning {
+
+StringRef nodeName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (StringRef name = nodeName(part); !name.empty())
+        return name;
+  return {};
+}
+
+static void printAxes(llvm::raw_ostream &os, ArrayRef<StringAttr> axes) {
+  llvm::interleave(axes, os, [&](StringAttr axis) { os << axis.getValue(); }, " ");
+}
+
+std::string text(shd::ShardingAttr sharding) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << "[";
+  llvm::interleaveComma(sharding.getDims(), os, [&](shd::DimShardingAttr dim) {
+    printAxes(os, dim.getAxes());
+    if (dim.getAxes().empty())
+      os << "-";
+  });
+  os << "]";
+  if (!sharding.getUnreduced().empty()) {
+    os << " partial ";
+    printAxes(os, sharding.getUnreduced());
+  }
+  return text;
+}
+
+std::string text(ArrayRef<shd::ShardingAttr> in, ArrayRef<shd::ShardingAttr> out) {
+  std::string result;
+  for (shd::ShardingAttr sharding : in)
+    result += text(sharding) + " ";
+  result += "->";
+  for (shd::ShardingAttr sharding : out)
+    result += " " + text(sharding);
+  return result;
+}
+
+} // namespace mpopt::planning

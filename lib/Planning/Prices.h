@@ -1,0 +1,45 @@
+#ifndef MPOPT_LIB_PLANNING_PRICES_H
+#define MPOPT_LIB_PLANNING_PRICES_H
+
+#include "Mesh.h"
+#include "mpopt/Cost/Cost.h"
+#include "mpopt/Dialect/Shd/PartitionRule.h"
+#include "mpopt/Dialect/Shd/Reshard.h"
+
+namespace mpopt::planning {
+
+/// Seconds of what a plan does, by lib/Cost on one machine. Shardings are known by small numbers, given in order of first use.
+class Prices {
+public:
+  /// `machine` as forDevices returned it.
+  Prices(const machine::Machine &machine, const PlanMesh &mesh) : machine(machine), mesh(mesh) {}
+
+  unsigned intern(shd::ShardingAttr sharding);
+  shd::ShardingAttr sharding(unsigned id) const { return shardings[id]; }
+  llvm::SmallVector<shd::ShardingAttr> all(llvm::ArrayRef<unsigned> ids) const;
+
+  /// Bytes of a value of `type` on one device.
+  int64_t localBytes(unsigned sharding, mlir::RankedTensorType type) const;
+  /// Making one sharding of a value into another; kForbidden where there is no way.
+  double reshard(unsigned from, unsigned to, mlir::RankedTensorType type);
+  /// Computing, without communication; `element` is the type of numbers that matrix products work on.
+  double compute(const shd::OpWork &work, mlir::Type element) const;
+  /// The collectives inside an operator.
+  double internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const;
+
+private:
+  double step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const;
+  std::pair<unsigned, unsigned> relabelled(unsigned from, unsigned to);
+  double findReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
+  llvm::SmallVector<int> indices(llvm::ArrayRef<mlir::StringAttr> axes) const;
+
+  const machine::Machine &machine;
+  const PlanMesh &mesh;
+  std::vector<shd::ShardingAttr> shardings;
+  llvm::DenseMap<shd::ShardingAttr, unsigned> ids;
+  llvm::DenseMap<mlir::Type, llvm::DenseMap<std::pair<unsigned, unsigned>, double>> reshards;
+};
+
+} // namespace mpopt::planning
+
+#endif // MPOPT_LIB_PLANNING_PRICES_H

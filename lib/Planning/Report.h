@@ -1,0 +1,14 @@
+#ifndef MPOPT_LIB_PLANNING_REPORT_H
+#define MPOPT_LIB_PLANNING_REPORT_H
+
+#include "Model.h"
+#include "mpopt/Planning/Planning.h"
+
+namespace mpopt::planning {
+
+/// What a solution of the model means. Reshards are counted as partitioning makes them: one for all uses of a value under one sharding.
+PlanReport makeReport(const Model &model, const search::Solution &solution, Prices &prices);
+
+} // namespace mpopt::planning
+
+#endif // MPOPT_LIB_PLANNING_REPORT_H

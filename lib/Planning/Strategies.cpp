@@ -1,0 +1,180 @@
+#include "Strategies.h"
+
+using namespace mlir;
+
+namespace mpopt::planning {
+namespace {
+
+constexpr int kNothing = -1;
+
+class Enumerator {
+public:
+  Enumerator(const shd::PartitionRule &rule, const PlanMesh &mesh, ArrayRef<bool> linearSets,
+             const RoleDemands &demands)
+      : rule(rule), mesh(mesh), linearSets(linearSets), demands(demands), numFactors(rule.factors.size()),
+        ways(numFactors, 1) {}
+
+  std::vector<Candidate> run() {
+    deal();
+    for (Role role : kRoles)
+      if (mesh.hasRoles() && mustSplit(role))
+        keepMost(role, role == Role::Tensor ? demands.tensorWays : mesh.ways[role]);
+    return std::move(candidates);
+  }
+
+private:
+  /// Axis number targets.size() and those after it go to every target that may have them.
+  void deal() {
+    if (targets.size() == mesh.size())
+      return add();
+    size_t axis = targets.size();
+    for (int target = kNothing; target < numFactors + static_cast<int>(linearSets.size()); ++target) {
+      if (!allows(axis, target) || !keepsRuns(axis, target))
+        continue;
+      int64_t size = mesh.mesh.axes[axis].size;
+      if (isFactor(target))
+        ways[target] *= size;
+      targets.push_back(target);
+      deal();
+      targets.pop_back();
+      if (isFactor(target))
+        ways[target] /= size;
+    }
+  }
+
+  bool isFactor(int target) const { return target >= 0 && target < numFactors; }
+
+  bool allows(size_t axis, int target) const {
+    if (target == kNothing)
+      return true;
+    if (!isFactor(target))
+      return linearSets[target - numFactors] &&
+             llvm::all_of(targets, [&](int other) { return other < numFactors || other == target; });
+    const shd::Factor &factor = rule.factors[target];
+    return factor.kind != shd::FactorKind::NeedReplicate && ways[target] * mesh.mesh.axes[axis].size <= factor.size &&
+           roleAllows(mesh.roles[axis], target, ways[target] * mesh.mesh.axes[axis].size);
+  }
+
+  bool roleAllows(std::optional<Role> role, int target, int64_t ways) const {
+    if (!role)
+      return true;
+    const Segments &parts = demands.factors[target];
+    auto is = [](DimRole role) { return [role](const Segment &part) { return part.role == role; }; };
+    switch (*role) {
+    case Role::Data:
+      return ways <= leading(parts, DimRole::Batch);
+    case Role::Expert:
+      return rule.factors[target].role == shd::FactorRole::Expert;
+    case Role::Sequence:
+      return ways <= leading(parts, DimRole::Sequence) || isBatchThenSequence(parts);
+    case Role::Tensor:
+      return llvm::all_of(parts, is(DimRole::Other)) ||
+             (demands.tensorWays == 0 && llvm::all_of(parts, is(DimRole::Sequence)));
+    }
+    llvm_unreachable("all roles are listed");
+  }
+
+  /// Size of the parts of that role with which a dimension begins; 0 when it does not begin with one.
+  static int64_t leading(const Segments &parts, DimRole role) {
+    int64_t size = 1;
+    for (const Segment &part : parts) {
+      if (part.role != role)
+        return &part == parts.begin() ? 0 : size;
+      size *= part.size;
+    }
+    return parts.empty() ? 0 : size;
+  }
+
+  /// A merged dimension's minor part can be split where the data axes have split the major one to the end.
+  bool isBatchThenSequence(const Segments &parts) const {
+    return parts.size() == 2 && parts[0].role == DimRole::Batch && parts[1].role == DimRole::Sequence &&
+           parts[0].size == mesh.ways[Role::Data];
+  }
+
+  bool alike(size_t a, size_t b) const {
+    const machine::MeshAxis &x = mesh.mesh.axes[a], &y = mesh.mesh.axes[b];
+    return x.level == y.level && x.size == y.size && mesh.roles[a] == mesh.roles[b];
+  }
+
+  /// Whether the alike axes up to this one still lie in runs, and in few enough.
+  bool keepsRuns(size_t axis, int target) const {
+    SmallVector<int> runs;
+    for (size_t other = 0; other <= axis; ++other) {
+      int next = other == axis ? target : targets[other];
+      if (alike(other, axis) && (runs.empty() || runs.back() != next))
+        runs.push_back(next);
+    }
+    bool comesBack = target != kNothing && llvm::is_contained(ArrayRef(runs).drop_back(), target);
+    size_t most = mesh.size() <= 3 ? 3 : mesh.size() == 4 ? 3 : 2;
+    return !comesBack && runs.size() <= most;
+  }
+
+  void add() {
+    Candidate candidate;
+    candidate.strategy.axes.resize(numFactors);
+    for (auto [axis, target] : llvm::enumerate(targets)) {
+      if (isFactor(target)) {
+        candidate.strategy.axes[target].push_back(mesh.axes[axis]);
+      } else if (target != kNothing) {
+        candidate.strategy.unreduced.push_back(mesh.axes[axis]);
+        candidate.strategy.linearSet = target - numFactors;
+      }
+    }
+    FailureOr<shd::OpShardings> shardings = shd::getShardings(rule, candidate.strategy, mesh.symbol, mesh.attr);
+    if (failed(shardings))
+      return;
+    candidate.shardings = std::move(*shardings);
+    candidates.push_back(std::move(candidate));
+  }
+
+  bool mustSplit(Role role) const { return role != Role::Tensor || demands.tensorWays > 0; }
+
+  /// Keeps the candidates that split over `enough` devices of the role, or those that split over most where none does.
+  void keepMost(Role role, int64_t enough) {
+    int64_t most = 1;
+    for (const Candidate &candidate : candidates)
+      most = std::max(most, waysOf(role, candidate, mesh));
+    most = std::min(most, enough);
+    std::erase_if(candidates, [&](const Candidate &candidate) { return waysOf(role, candidate, mesh) < most; });
+  }
+
+  const shd::PartitionRule &rule;
+  const PlanMesh &mesh;
+  ArrayRef<bool> linearSets;
+  const RoleDemands &demands;
+  int numFactors;
+  SmallVector<int64_t> ways;
+  SmallVector<int> targets;
+  std::vector<Candidate> candidates;
+};
+
+} // namespace
+
+std::vector<Candidate> enumerateCandidates(const shd::PartitionRule &rule, const PlanMesh &mesh,
+                                           ArrayRef<bool> linearSets, const RoleDemands &demands) {
+  return Enumerator(rule, mesh, linearSets, demands).run();
+}
+
+int64_t waysOf(Role role, const Candidate &candidate, const PlanMesh &mesh) {
+  int64_t product = 1;
+  for (ArrayRef<StringAttr> axes : candidate.strategy.axes)
+    for (StringAttr axis : axes)
+      if (int index = mesh.indexOf(axis); mesh.roles[index] == role)
+        product *= mesh.mesh.axes[index].size;
+  return product;
+}
+
+shd::PartitionRule identityRule(ArrayRef<int64_t> shape) {
+  shd::PartitionRule rule;
+  shd::PartitionRule::TensorDims dims;
+  for (int64_t size : shape) {
+    dims.emplace_back();
+    if (size > 1)
+      dims.back().push_back(rule.addFactor(size));
+  }
+  rule.operandDims.push_back(dims);
+  rule.resultDims.push_back(dims);
+  return rule;
+}
+
+} // namespace mpopt::planning
