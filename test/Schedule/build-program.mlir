@@ -22,7 +22,7 @@ func.func private @mul(%a: tensor<32xf32>, %b: tensor<32xf32>) -> tensor<32xf32>
 // CHECK: rt.port "y" output %[[Y]]
 func.func @main(%x: tensor<32xf32> {nn.name = "x", nn.global = tensor<32xf32>, shd.sharding = #shd.sharding<@mesh, [{}]>})
     -> (tensor<32xf32> {nn.name = "y", nn.global = tensor<32xf32>, shd.sharding = #shd.sharding<@mesh, [{}]>}) {
-  %w = nn.weight "w" #nn.external<"m.onnx", 64, 128> : tensor<32xf32>
+  %w = nn.weight "w" <"m.onnx", 64, 128> : tensor<32xf32>
   %w2 = call @double(%w) : (tensor<32xf32>) -> tensor<32xf32>
   %y = call @mul(%x, %w2) : (tensor<32xf32>, tensor<32xf32>) -> tensor<32xf32>
   %z = coll.all_reduce %y over @mesh ["x0"] : tensor<32xf32>
@@ -45,7 +45,7 @@ func.func private @add(%a: tensor<4x8xf32>, %b: tensor<4x8xf32>) -> tensor<4x8xf
 // CHECK-NOT: reshape
 func.func @main(%x: tensor<32xf32> {nn.name = "x", nn.global = tensor<32xf32>, shd.sharding = #shd.sharding<@mesh, [{}]>})
     -> (tensor<4x8xf32> {nn.name = "y", nn.global = tensor<4x8xf32>, shd.sharding = #shd.sharding<@mesh, [{}, {}]>}) {
-  %w = nn.weight "w" #nn.external<"m.onnx", 64, 128> : tensor<4x8xf32>
+  %w = nn.weight "w" <"m.onnx", 64, 128> : tensor<4x8xf32>
   %x1 = nn.reshape %x : tensor<32xf32> -> tensor<4x8xf32>
   %a = call @add(%x1, %w) : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
   %b = call @add(%a, %w) : (tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<4x8xf32>
