@@ -86,7 +86,8 @@ private:
     int64_t local = (in[0].shape[op.getSplitDim()] + size - 1) / size;
     std::vector<Tensor> blocks;
     for (const Tensor &part : in)
-      blocks.push_back(window(part, op.getSplitDim(), place * blockSize(op, shape, local), blockSize(op, shape, local), 0));
+      blocks.push_back(
+          window(part, op.getSplitDim(), place * blockSize(op, shape, local), blockSize(op, shape, local), 0));
     return window(join(blocks, op.getConcatDim()), op.getConcatDim(), 0, shape[op.getConcatDim()], 0);
   }
   /// Blocks may be larger than an even split when the dimension is split in units of several elements.

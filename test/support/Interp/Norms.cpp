@@ -98,7 +98,8 @@ void lrn(nn::LrnOp op, Operands in, Results out) {
       at[1] = c;
       squares += in[0]->floats[in[0]->at(at)] * in[0]->floats[in[0]->at(at)];
     }
-    double base = op.getBias().convertToDouble() + op.getAlpha().convertToDouble() / static_cast<double>(size) * squares;
+    double base =
+        op.getBias().convertToDouble() + op.getAlpha().convertToDouble() / static_cast<double>(size) * squares;
     out[0].floats[i] = in[0]->floats[i] / std::pow(base, op.getBeta().convertToDouble());
   });
 }

@@ -38,7 +38,8 @@ void packedMatmul(nn::PackedMatmulOp, Operands in, Results out) {
 
 class Attention {
 public:
-  Attention(nn::AttentionOp op, Operands in) : op(op), q(*in[0]), k(*in[1]), v(*in[2]), mask(op.getMask() ? in[3] : nullptr) {}
+  Attention(nn::AttentionOp op, Operands in)
+      : op(op), q(*in[0]), k(*in[1]), v(*in[2]), mask(op.getMask() ? in[3] : nullptr) {}
 
   void run(Tensor &out) {
     forEachIndex(out.shape, [&](ArrayRef<int64_t> index, int64_t i) { out.floats[i] = element(index); });

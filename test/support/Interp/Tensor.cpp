@@ -51,9 +51,7 @@ void Tensor::setNumber(int64_t i, double value) {
   if (value >= high)
     ints[i] = static_cast<int64_t>(llvm::maskTrailingOnes<uint64_t>(isUnsigned(element) ? bits : bits - 1));
   else
-    ints[i] = value <= low         ? (low == 0 ? 0 : llvm::minIntN(bits))
-              : std::isnan(value) ? 0
-                                  : static_cast<int64_t>(value);
+    ints[i] = value <= low ? (low == 0 ? 0 : llvm::minIntN(bits)) : std::isnan(value) ? 0 : static_cast<int64_t>(value);
 }
 
 void Tensor::copy(int64_t i, const Tensor &from, int64_t j) {
@@ -91,9 +89,10 @@ void Tensor::round(bool keepDoubles) {
   }
   unsigned bits = element.getIntOrFloatBitWidth();
   for (int64_t &value : ints)
-    value = bits >= 64            ? value
-            : isUnsigned(element) ? static_cast<int64_t>(static_cast<uint64_t>(value) & llvm::maskTrailingOnes<uint64_t>(bits))
-                                  : llvm::SignExtend64(static_cast<uint64_t>(value), bits);
+    value = bits >= 64 ? value
+            : isUnsigned(element)
+                ? static_cast<int64_t>(static_cast<uint64_t>(value) & llvm::maskTrailingOnes<uint64_t>(bits))
+                : llvm::SignExtend64(static_cast<uint64_t>(value), bits);
 }
 
 void mpopt::interp::forEachIndex(ArrayRef<int64_t> shape, llvm::function_ref<void(ArrayRef<int64_t>, int64_t)> body) {

@@ -47,8 +47,7 @@ void convTranspose(nn::ConvTransposeOp op, Operands in, Results out) {
   ArrayRef<int64_t> kernel = ArrayRef(w.shape).drop_front(2), spatial = ArrayRef(out[0].shape).drop_front(2);
   int64_t perGroup = x.shape[1] / static_cast<int64_t>(op.getGroups());
   if (op.getBias())
-    forEachIndex(out[0].shape,
-                 [&](ArrayRef<int64_t> index, int64_t i) { out[0].floats[i] = in[2]->floats[index[1]]; });
+    forEachIndex(out[0].shape, [&](ArrayRef<int64_t> index, int64_t i) { out[0].floats[i] = in[2]->floats[index[1]]; });
   forEachIndex(x.shape, [&](ArrayRef<int64_t> index, int64_t i) {
     forEachIndex(kernel, [&](ArrayRef<int64_t> tap, int64_t) {
       SmallVector<int64_t> at{index[0], 0}, weight{index[1], 0};
