@@ -55,8 +55,8 @@ TEST_F(InterpTest, RoundsToTheElementType) {
 
 TEST_F(InterpTest, GatherWithOffsetGivesZeroOutside) {
   auto out = run(R"(func.func @main(%t: tensor<2x1xf32>) -> tensor<3x1xf32> {
-    %i = nn.constant dense<[1, 2, 3]> : tensor<3xi64>
-    %o = nn.constant dense<2> : tensor<i64>
+    %i = nn.constant dense<[1, 2, 3]> : tensor<3xi64> : tensor<3xi64>
+    %o = nn.constant dense<2> : tensor<i64> : tensor<i64>
     %0 = nn.gather %t[%i - %o] {axis = 0} : tensor<2x1xf32>, tensor<3xi64>, tensor<i64>
     return %0 : tensor<3x1xf32>
   })",
