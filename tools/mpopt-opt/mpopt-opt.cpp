@@ -7,6 +7,7 @@
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/RT/RT.h"
 #include "mpopt/Dialect/Shd/Shd.h"
+#include "mpopt/Partition/Passes.h"
 #include "mpopt/Planning/Passes.h"
 #include "mpopt/Schedule/Passes.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
   mlir::registerCanonicalizer();
   mlir::registerCSE();
   mpopt::planning::registerPlanningPasses();
+  mpopt::partition::registerPartition();
   mpopt::schedule::registerSchedulePasses();
   return mlir::asMainReturnCode(mlir::MlirOptMain(argc, argv, "mpopt's passes on IR in text form\n", registry));
 }

@@ -1,0 +1,68 @@
+#ifndef MPOPT_LIB_PARTITION_PARTITIONER_H
+#define MPOPT_LIB_PARTITION_PARTITIONER_H
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/IR/Builders.h"
+#include "mpopt/Dialect/Shd/PartitionRule.h"
+#include "mpopt/Dialect/Shd/Reshard.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
+
+namespace mpopt::partition {
+
+/// The shardings that an operation carries as `name`; failure after an error on it when there are not `count` of them.
+llvm::FailureOr<llvm::SmallVector<shd::ShardingAttr>> readShardings(mlir::Operation *op, llvm::StringRef name,
+                                                                    unsigned count);
+
+/// The strategy that a planned operation carries; failure after an error on it.
+llvm::FailureOr<shd::LocalContext> readContext(shd::PartitionInterface op, shd::MeshOp mesh);
+
+/// Which values of a function are known when the plan is made, asked in the order of the program.
+class InitTimeValues {
+public:
+  /// Whether the operation runs when the plan is made; remembers its results.
+  bool add(mlir::Operation *op);
+  bool contains(mlir::Value value) const { return values.contains(value); }
+
+private:
+  llvm::DenseSet<mlir::Value> values;
+};
+
+/// The collective that does one step, on a value whose sharding is `before`; `global` is the value's type on all devices.
+mlir::Value buildStep(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, const shd::ReshardStep &step,
+                      shd::ShardingAttr before, mlir::RankedTensorType global, shd::MeshAttr mesh);
+
+/// Writes a function on local shapes beside the one on global shapes.
+class Partitioner {
+public:
+  Partitioner(mlir::func::FuncOp global, shd::MeshOp mesh) : global(global), mesh(mesh), builder(global.getContext()) {}
+
+  /// Failure after an error.
+  mlir::LogicalResult run();
+
+private:
+  /// A value as it was made.
+  struct Local {
+    mlir::Value value;
+    shd::ShardingAttr sharding;
+  };
+
+  mlir::FailureOr<mlir::func::FuncOp> makeFunction();
+  mlir::LogicalResult convert(mlir::Operation *op);
+  mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
+  void cloneWhole(mlir::Operation *op);
+  mlir::FailureOr<mlir::Value> reshard(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
+  mlir::FailureOr<mlir::Value> slice(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
+  mlir::Value maskOperand(mlir::Value value, unsigned t, mlir::Operation *op, const shd::LocalContext &context);
+
+  mlir::func::FuncOp global;
+  shd::MeshOp mesh;
+  mlir::OpBuilder builder;
+  InitTimeValues initTime;
+  llvm::DenseMap<mlir::Value, Local> locals;
+  llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, mlir::Value> resharded;
+};
+
+} // namespace mpopt::partition
+
+#endif // MPOPT_LIB_PARTITION_PARTITIONER_H

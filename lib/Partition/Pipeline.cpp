@@ -1,0 +1,17 @@
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+#include "mpopt/Partition/Passes.h"
+
+void mpopt::partition::buildPartitionPipeline(mlir::OpPassManager &manager) {
+  manager.addPass(createVerifyShardings());
+  manager.addPass(createPartitionModule());
+  // Reshards of one value often begin alike.
+  manager.addPass(mlir::createCSEPass());
+  manager.addPass(createSimplifyCollectives());
+  manager.addPass(mlir::createCSEPass());
+}
+
+void mpopt::partition::registerPartition() {
+  registerPartitionPasses();
+  mlir::PassPipelineRegistration<>("partition", "What runs between planning and scheduling", buildPartitionPipeline);
+}

@@ -1,0 +1,101 @@
+#include "Partitioner.h"
+#include "mpopt/Partition/Passes.h"
+
+using namespace mlir;
+using namespace mpopt;
+using shd::ShardingAttr;
+
+namespace mpopt::partition {
+#define GEN_PASS_DEF_VERIFYSHARDINGS
+#include "mpopt/Partition/Passes.h.inc"
+
+namespace {
+
+class Verifier {
+public:
+  explicit Verifier(shd::MeshOp mesh) : mesh(mesh) {}
+
+  LogicalResult verifyFunction(func::FuncOp func) {
+    for (unsigned i = 0; i < func.getNumArguments(); ++i)
+      if (failed(verifyPort(func, func.getArgumentTypes()[i], func.getArgAttr(i, shd::kShardingAttr),
+                            "argument " + Twine(i))))
+        return failure();
+    for (unsigned i = 0; i < func.getNumResults(); ++i)
+      if (failed(verifyPort(func, func.getResultTypes()[i], func.getResultAttr(i, shd::kShardingAttr),
+                            "result " + Twine(i))))
+        return failure();
+    for (Operation &op : func.getBody().getOps())
+      if (!initTime.add(&op) && failed(verifyOperation(&op)))
+        return failure();
+    return success();
+  }
+
+private:
+  LogicalResult verifyPort(func::FuncOp func, Type type, Attribute attr, const Twine &what) {
+    auto sharding = dyn_cast_or_null<ShardingAttr>(attr);
+    if (!sharding)
+      return func.emitError() << what << " needs shd.sharding";
+    if (!sharding.getUnreduced().empty())
+      return func.emitError() << what << " is partial; only values inside of @main may be";
+    return verifySharding(func, type, sharding, what);
+  }
+
+  /// Mesh, axes and rank of one sharding.
+  LogicalResult verifySharding(Operation *op, Type type, ShardingAttr sharding, const Twine &what) {
+    if (sharding.getMesh().getValue() != mesh.getSymName())
+      return op->emitError() << what << " is sharded over mesh " << sharding.getMesh() << ", which does not exist";
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    if (!tensor || !tensor.hasStaticShape() || tensor.getRank() != static_cast<int64_t>(sharding.getDims().size()))
+      return op->emitError() << what << " of type " << type << " cannot have the sharding " << sharding;
+    SmallVector<StringAttr> axes(sharding.getUnreduced());
+    for (auto [dim, size] : llvm::zip(sharding.getDims(), tensor.getShape())) {
+      llvm::append_range(axes, dim.getAxes());
+      if (dim.getBlock() != 1 && size % dim.getBlock())
+        return op->emitError() << what << ": block " << dim.getBlock() << " does not divide a dimension of " << size;
+    }
+    for (StringAttr axis : axes)
+      if (!mesh.getMesh().find(axis))
+        return op->emitError() << what << ": mesh has no axis '" << axis.getValue() << "'";
+    return success();
+  }
+
+  LogicalResult verifyOperation(Operation *op) {
+    if (op->hasTrait<OpTrait::IsTerminator>())
+      return success();
+    auto ruled = dyn_cast<shd::PartitionInterface>(op);
+    if (!ruled)
+      return op->emitError() << "has no partition rule";
+    auto in = readShardings(op, shd::kInAttr, op->getNumOperands());
+    auto out = readShardings(op, shd::kOutAttr, op->getNumResults());
+    if (failed(in) || failed(out))
+      return failure();
+    for (auto [t, sharding] : llvm::enumerate(*in))
+      if (failed(verifySharding(op, op->getOperand(t).getType(), sharding, "operand " + Twine(t))))
+        return failure();
+    for (auto [t, sharding] : llvm::enumerate(*out))
+      if (failed(verifySharding(op, op->getResult(t).getType(), sharding, "result " + Twine(t))))
+        return failure();
+    return success(succeeded(readContext(ruled, mesh)));
+  }
+
+  shd::MeshOp mesh;
+  InitTimeValues initTime;
+};
+
+struct VerifyShardingsPass : impl::VerifyShardingsBase<VerifyShardingsPass> {
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto main = module.lookupSymbol<func::FuncOp>("main");
+    shd::MeshOp mesh = shd::getMesh(module);
+    if (!main || !mesh) {
+      module.emitError() << "needs " << (main ? "a shd.mesh" : "a function @main");
+      return signalPassFailure();
+    }
+    if (failed(Verifier(mesh).verifyFunction(main)))
+      return signalPassFailure();
+    markAllAnalysesPreserved();
+  }
+};
+
+} // namespace
+} // namespace mpopt::partition
