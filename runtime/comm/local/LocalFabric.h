@@ -1,0 +1,64 @@
+#ifndef MPOPT_RUNTIME_COMM_LOCAL_LOCALFABRIC_H
+#define MPOPT_RUNTIME_COMM_LOCAL_LOCALFABRIC_H
+
+#include "comm/local/Barrier.h"
+#include "core/Loader.h"
+#include "core/Memory.h"
+
+#include <map>
+#include <tuple>
+
+namespace mpopt::runtime {
+
+/// What the ranks of one host share: their arenas and the words they meet at. Made before the ranks start, in memory that forked
+/// processes share, so that all have it at the same addresses.
+class LocalFabric {
+public:
+  /// Payloads up to this size are copied to a staging slot, which saves a second meeting.
+  static constexpr uint64_t kStagingBytes = 32768;
+
+  /// A rank announces the collective it is in; the group compares.
+  struct alignas(64) Cell {
+    std::atomic<uint64_t> announced[2];
+  };
+  /// Meeting place of one group.
+  struct Group {
+    Barrier *barrier = nullptr;
+    Cell *cells = nullptr; // one per member
+  };
+  /// One message from a rank to another.
+  struct alignas(64) Channel {
+    std::atomic<uint32_t> posted, postedSleepers, taken, takenSleepers;
+    std::atomic<const std::byte *> payload;
+  };
+
+  static Result<LocalFabric> create(const LoadedPlan &plan);
+
+  std::span<std::byte> arena(size_t rank) const;
+  /// Where `rank` sees its program's buffer `index`: in the arena or in the weights file.
+  std::byte *address(size_t rank, uint32_t index) const;
+  Group group(size_t set, size_t number) const;
+  std::byte *staging(size_t rank, size_t set, unsigned parity) const;
+  Channel &channel(uint32_t from, uint32_t to, uint32_t tag) const;
+  Barrier &world() const;
+  std::atomic<uint32_t> &abort() const;
+
+  const LoadedPlan &plan() const { return *loaded; }
+  unsigned spins() const { return spinCount; }
+
+private:
+  LocalFabric() = default;
+  void layOut();
+
+  const LoadedPlan *loaded = nullptr;
+  Mapping memory;
+  uint64_t arenaStride = 0, stagingStart = 0, arenaStart = 0;
+  std::vector<std::vector<uint64_t>> groups; // offsets, [set][number]
+  std::map<std::tuple<uint32_t, uint32_t, uint32_t>, uint64_t> channels;
+  uint64_t totalBytes = 0;
+  unsigned spinCount = 0;
+};
+
+} // namespace mpopt::runtime
+
+#endif // MPOPT_RUNTIME_COMM_LOCAL_LOCALFABRIC_H

@@ -1,0 +1,37 @@
+#ifndef MPOPT_RUNTIME_COMM_LOCAL_MEETING_H
+#define MPOPT_RUNTIME_COMM_LOCAL_MEETING_H
+
+#include "comm/Communicator.h"
+#include "comm/local/LocalFabric.h"
+#include "core/Progress.h"
+
+namespace mpopt::runtime {
+
+/// One rank's view of its group in one collective: who the members are and where they meet.
+class Meeting {
+public:
+  Meeting(const LocalFabric &fabric, uint32_t rank, Progress &progress, size_t set, uint32_t sequence);
+
+  size_t size() const { return members.size(); }
+  size_t place() const { return self; }
+  uint32_t member(size_t i) const { return members[i]; }
+
+  /// Which of a rank's two staging slots this run of the collective uses. Runs alternate over all collectives of the group set.
+  unsigned parity() const { return group.barrier->generation.load(std::memory_order_relaxed) & 1; }
+  /// Waits for all members; they must be in the same collective.
+  Status meet();
+
+private:
+  Status compare(unsigned slot, uint64_t mine) const;
+
+  const LocalFabric &fabric;
+  Progress &progress;
+  std::span<const uint32_t> members;
+  size_t self = 0;
+  LocalFabric::Group group;
+  uint32_t sequence;
+};
+
+} // namespace mpopt::runtime
+
+#endif // MPOPT_RUNTIME_COMM_LOCAL_MEETING_H

@@ -1,0 +1,39 @@
+#ifndef MPOPT_RUNTIME_COMM_LOCAL_MOVES_H
+#define MPOPT_RUNTIME_COMM_LOCAL_MOVES_H
+
+#include "core/Strided.h"
+#include "device/Device.h"
+
+namespace mpopt::runtime {
+
+/// The copies by which one member of a group makes its result of an all_gather, all_to_all, permute or halo from the members' operands.
+class Moves {
+public:
+  static Moves of(const plan::Collective &call, const BufferView &source, const BufferView &result, size_t members,
+                  size_t self);
+
+  /// `from` has the operands' addresses, by member.
+  void run(std::span<const std::byte *const> from, std::byte *to, size_t self) const;
+
+private:
+  struct Move {
+    size_t member;
+    StridedRuns runs;
+  };
+  void add(size_t member, std::span<const int64_t> size, std::span<const int64_t> sourceStart,
+           std::span<const int64_t> resultStart);
+  void gather(const plan::Collective &call, size_t members);
+  void allToAll(const plan::Collective &call, size_t members, size_t self);
+  void halo(const plan::Collective &call, size_t members, size_t self);
+  void preparePad(const plan::Collective &call, const BufferView &result);
+
+  std::span<const int64_t> sourceShape, resultShape;
+  size_t elementBytes = 0;
+  std::vector<Move> list;
+  std::vector<std::byte> pad; // one row of what the moves leave, written first; empty when they leave nothing
+  uint64_t resultBytes = 0;
+};
+
+} // namespace mpopt::runtime
+
+#endif // MPOPT_RUNTIME_COMM_LOCAL_MOVES_H

@@ -1,0 +1,14 @@
+#ifndef MPOPT_RUNTIME_CORE_VERIFYCOLLECTIVE_H
+#define MPOPT_RUNTIME_CORE_VERIFYCOLLECTIVE_H
+
+#include "core/PlanAccess.h"
+
+namespace mpopt::runtime {
+
+/// What does not fit between a collective and its buffers' shapes in a group of `members` ranks; empty when all fits.
+std::string checkCollective(const plan::Collective &call, std::span<const int64_t> source,
+                            std::span<const int64_t> result, uint64_t members);
+
+} // namespace mpopt::runtime
+
+#endif // MPOPT_RUNTIME_CORE_VERIFYCOLLECTIVE_H

@@ -1,0 +1,154 @@
+#include "launch/RankBody.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace mpopt::runtime {
+namespace {
+
+constexpr int kLookMilliseconds = 100;
+/// How long ranks may take to stop by themselves.
+constexpr double kGraceSeconds = 1.0;
+
+double secondsSince(int64_t then) { return static_cast<double>(now() - then) * 1e-9; }
+
+class Watcher {
+public:
+  Watcher(const Job &job, std::span<const int> pids) : job(job), pids(pids), ended(job.plan->numRanks()), lastProgress(now()) {
+    polled.push_back({job.finished, POLLIN, 0});
+    for (int pid : pids)
+      polled.push_back({static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), POLLIN, 0}); // -1 is ignored by poll
+  }
+  ~Watcher() {
+    for (size_t i = 1; i < polled.size(); ++i)
+      if (polled[i].fd >= 0)
+        close(polled[i].fd);
+  }
+
+  Status run() {
+    while (numEnded < ended.size()) {
+      poll(polled.data(), polled.size(), kLookMilliseconds);
+      uint64_t count;
+      [[maybe_unused]] ssize_t bytes = (polled[0].revents & POLLIN) ? read(job.finished, &count, sizeof count) : 0;
+      for (unsigned rank = 0; rank < ended.size(); ++rank)
+        if (!ended[rank])
+          look(rank);
+      if (failure.empty())
+        lookForStall();
+      else if (secondsSince(failedAt) > kGraceSeconds)
+        stopTheRest();
+    }
+    if (failure.empty())
+      return {};
+    return error(failure);
+  }
+
+private:
+  void look(unsigned rank) {
+    const RankSlot &slot = job.slots[rank];
+    std::string how = "left without a word";
+    if (pids.empty()) {
+      if (!slot.left.load(std::memory_order_acquire))
+        return;
+      how = "died";
+    } else {
+      int status = 0;
+      pid_t pid = waitpid(pids[rank], &status, WNOHANG);
+      if (pid == 0 || (pid < 0 && errno == EINTR))
+        return;
+      if (pid > 0 && WIFSIGNALED(status))
+        how = "died (signal " + std::to_string(WTERMSIG(status)) + ")";
+      else if (pid > 0)
+        how = "died (exit code " + std::to_string(WEXITSTATUS(status)) + ")";
+      polled[rank + 1].fd = (close(polled[rank + 1].fd), -1);
+    }
+    ended[rank] = true;
+    ++numEnded;
+    RankState state = slot.state.load(std::memory_order_acquire);
+    if (state == RankState::running)
+      fail("rank " + std::to_string(rank) + " " + how + " " + place(rank));
+    else if (state == RankState::failed)
+      fail("rank " + std::to_string(rank) + " failed " + place(rank) + ": " + slot.message);
+  }
+
+  /// "at step 17 in all_reduce#5 (node /layer.3/...)"
+  std::string place(unsigned rank) const {
+    const Progress &progress = job.slots[rank].progress;
+    uint32_t instruction = progress.instruction.load();
+    if (instruction == Progress::kLoading)
+      return "while it was loading";
+    std::string step = "at step " + std::to_string(progress.step.load());
+    return instruction == Progress::kBetweenSteps
+               ? step + " between instructions"
+               : step + " in " + describe(job.plan->plan(), job.plan->programOf(rank), instruction);
+  }
+
+  void fail(const std::string &what) {
+    if (!failure.empty())
+      return;
+    failure = what;
+    failedAt = now();
+    job.backend->giveUp();
+  }
+
+  void lookForStall() {
+    uint64_t sum = 0;
+    for (unsigned rank = 0; rank < ended.size(); ++rank)
+      sum += job.slots[rank].progress.beat.load(std::memory_order_relaxed);
+    if (sum != beats) {
+      beats = sum;
+      lastProgress = now();
+    }
+    if (numEnded == ended.size() || secondsSince(lastProgress) < job.options.timeoutSeconds)
+      return;
+    unsigned rank = mostBehind();
+    char seconds[32];
+    std::snprintf(seconds, sizeof seconds, "%g", job.options.timeoutSeconds);
+    fail("rank " + std::to_string(rank) + " stalled " + place(rank) + ": no rank got on for " + seconds + " s (--timeout)");
+  }
+
+  /// The rank that the others wait for: one that waits for nobody, and has come least far.
+  unsigned mostBehind() const {
+    auto key = [&](unsigned rank) {
+      const Progress &progress = job.slots[rank].progress;
+      uint32_t instruction = progress.instruction.load() + 2; // loading, between steps, 0, 1, ...
+      return std::tuple(ended[rank], progress.waiting.load(), progress.step.load(), instruction == 1 ? 0 : instruction);
+    };
+    unsigned worst = 0;
+    for (unsigned rank = 1; rank < ended.size(); ++rank)
+      if (key(rank) < key(worst))
+        worst = rank;
+    return worst;
+  }
+
+  void stopTheRest() {
+    if (pids.empty()) {
+      std::fprintf(stderr, "error: %s\n", failure.c_str());
+      std::_Exit(1);
+    }
+    for (unsigned rank = 0; rank < ended.size(); ++rank)
+      if (!ended[rank])
+        kill(pids[rank], SIGKILL);
+  }
+
+  const Job &job;
+  std::span<const int> pids;
+  std::vector<pollfd> polled;
+  std::vector<bool> ended;
+  size_t numEnded = 0;
+  uint64_t beats = 0;
+  int64_t lastProgress, failedAt = 0;
+  std::string failure;
+};
+
+} // namespace
+
+Status watchRanks(const Job &job, std::span<const int> pids) { return Watcher(job, pids).run(); }
+
+} // namespace mpopt::runtime

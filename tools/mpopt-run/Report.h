@@ -1,0 +1,29 @@
+#ifndef MPOPT_TOOLS_MPOPT_RUN_REPORT_H
+#define MPOPT_TOOLS_MPOPT_RUN_REPORT_H
+
+#include "launch/Session.h"
+
+#include <map>
+
+namespace mpopt::run {
+
+struct StepTimes {
+  double min = 0, median = 0, max = 0;
+  static StepTimes of(std::vector<double> seconds);
+};
+
+struct CheckResult {
+  double error = 0;
+  bool passed = false;
+};
+
+/// The JSON report: times, per rank memory and instructions, collectives by kind, checks, and the plan's own account.
+std::string makeReport(const runtime::LoadedPlan &plan, const runtime::Session &session,
+                       const std::map<std::string, CheckResult> &checks);
+
+/// Writes a whole file; the error names it.
+Status writeText(const std::string &path, const std::string &contents);
+
+} // namespace mpopt::run
+
+#endif // MPOPT_TOOLS_MPOPT_RUN_REPORT_H
