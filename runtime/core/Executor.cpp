@@ -128,14 +128,17 @@ Status Executor::createEvents(std::vector<int> &eventOf) {
 /// the step ends), so that two ranks may send to each other before either receives.
 Status Executor::addSendsDone(size_t before) {
   auto list = items(context.plan.programOf(context.rank).instructions());
-  auto overlaps = [&](const BufferView &a, const BufferView &b) { return a.data < b.data + b.bytes && b.data < a.data + a.bytes; };
+  auto overlaps = [&](const BufferView &a, const BufferView &b) {
+    return a.data < b.data + b.bytes && b.data < a.data + a.bytes;
+  };
   for (size_t i = 0; i < before; ++i) {
     const plan::Send *send = list[i]->op_as_Send();
     if (!send)
       continue;
     const BufferView &payload = buffers[numbers(list[i]->reads())[0]];
     auto overwrites = [&](size_t other) {
-      return std::ranges::any_of(numbers(list[other]->writes()), [&](uint32_t write) { return overlaps(buffers[write], payload); });
+      return std::ranges::any_of(numbers(list[other]->writes()),
+                                 [&](uint32_t write) { return overlaps(buffers[write], payload); });
     };
     bool earlier = false;
     for (size_t k = i + 1; k < before && !earlier; ++k)
@@ -153,7 +156,8 @@ Status Executor::addSendsDone(size_t before) {
 
 Status Executor::prepareProgram() {
   auto list = items(context.plan.programOf(context.rank).instructions());
-  bool sends = std::ranges::any_of(list, [](const plan::Instruction *item) { return item->op_type() == plan::Op::Send; });
+  bool sends =
+      std::ranges::any_of(list, [](const plan::Instruction *item) { return item->op_type() == plan::Op::Send; });
   std::vector<int> eventOf(list.size(), -1);
   if (Status status = createEvents(eventOf); !status)
     return status;

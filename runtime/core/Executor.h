@@ -19,8 +19,8 @@ struct RankContext {
   Communicator &communicator;
   Progress &progress;
   const PortLayout &ports;
-  std::byte *host = nullptr;      // where the ports' images are
-  TraceBuffer trace = {};         // may be empty
+  std::byte *host = nullptr; // where the ports' images are
+  TraceBuffer trace = {};    // may be empty
   /// Called before each instruction, may be empty; for tests that make a rank fail there.
   std::function<Status(uint64_t step, uint32_t instruction)> beforeInstruction = {};
 };

@@ -60,7 +60,8 @@ std::span<const std::byte> LoadedPlan::weightSlice(size_t rank, size_t index) co
 
 std::span<const std::byte> LoadedPlan::source(size_t index) const {
   const plan::Source &source = *items(plan().sources())[index];
-  return source.bytes() == 0 ? std::span<const std::byte>() : sources[index].span().subspan(source.offset(), source.bytes());
+  return source.bytes() == 0 ? std::span<const std::byte>()
+                             : sources[index].span().subspan(source.offset(), source.bytes());
 }
 
 uint64_t LoadedPlan::weightBytes(size_t rank) const {

@@ -23,11 +23,11 @@ struct Descr {
   const char *text;
   plan::DType dtype;
 };
-constexpr Descr kDescrs[] = {
-    {"<f4", plan::DType::f32},  {"<f8", plan::DType::f64}, {"<f2", plan::DType::f16}, {"<V2", plan::DType::bf16},
-    {"|V2", plan::DType::bf16}, {"|i1", plan::DType::i8},  {"|u1", plan::DType::u8},  {"<i2", plan::DType::i16},
-    {"<u2", plan::DType::u16},  {"<i4", plan::DType::i32}, {"<u4", plan::DType::u32}, {"<i8", plan::DType::i64},
-    {"<u8", plan::DType::u64},  {"|b1", plan::DType::boolean}};
+constexpr Descr kDescrs[] = {{"<f4", plan::DType::f32},  {"<f8", plan::DType::f64},    {"<f2", plan::DType::f16},
+                             {"<V2", plan::DType::bf16}, {"|V2", plan::DType::bf16},   {"|i1", plan::DType::i8},
+                             {"|u1", plan::DType::u8},   {"<i2", plan::DType::i16},    {"<u2", plan::DType::u16},
+                             {"<i4", plan::DType::i32},  {"<u4", plan::DType::u32},    {"<i8", plan::DType::i64},
+                             {"<u8", plan::DType::u64},  {"|b1", plan::DType::boolean}};
 
 /// What follows `'key':` in the header's dictionary, or nothing.
 std::optional<std::string_view> valueOf(std::string_view header, std::string_view key) {
@@ -77,7 +77,8 @@ std::string parseHeader(std::string_view header, Tensor &tensor) {
       tensor.dtype = known.dtype;
       return "";
     }
-  return "its type " + std::string(descr->substr(0, descr->find(','))) + " is not supported (little-endian numbers are)";
+  return "its type " + std::string(descr->substr(0, descr->find(','))) +
+         " is not supported (little-endian numbers are)";
 }
 
 } // namespace
@@ -139,7 +140,8 @@ Status writeNpy(const std::string &path, const Tensor &tensor) {
   int code = errno;
   bool ok = file != nullptr;
   if (file) {
-    char start[10] = {0, 0, 0, 0, 0, 0, 1, 0, static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};
+    char start[10] = {
+        0, 0, 0, 0, 0, 0, 1, 0, static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};
     std::memcpy(start, kMagic, kMagicBytes);
     ok = std::fwrite(start, 1, sizeof start, file) == sizeof start &&
          std::fwrite(header.data(), 1, header.size(), file) == header.size() &&

@@ -30,7 +30,8 @@ template <typename T> Items<T> items(const flatbuffers::Vector<T> *vector) { ret
 
 /// The numbers of a FlatBuffers vector as a span (the format and all supported machines are little-endian).
 template <typename T> std::span<const T> numbers(const flatbuffers::Vector<T> *vector) {
-  return vector ? std::span<const T>(reinterpret_cast<const T *>(vector->data()), vector->size()) : std::span<const T>();
+  return vector ? std::span<const T>(reinterpret_cast<const T *>(vector->data()), vector->size())
+                : std::span<const T>();
 }
 
 inline std::string_view text(const flatbuffers::String *string) {

@@ -2,8 +2,9 @@
 
 namespace mpopt::runtime {
 
-StridedRuns::StridedRuns(std::span<const int64_t> size, std::span<const int64_t> from, std::span<const int64_t> fromStart,
-                         std::span<const int64_t> to, std::span<const int64_t> toStart, size_t elementBytes) {
+StridedRuns::StridedRuns(std::span<const int64_t> size, std::span<const int64_t> from,
+                         std::span<const int64_t> fromStart, std::span<const int64_t> to,
+                         std::span<const int64_t> toStart, size_t elementBytes) {
   uint64_t fromStep = elementBytes, toStep = elementBytes, run = elementBytes;
   bool contiguous = true; // whether everything up to here is one run
   for (size_t i = size.size(); i-- > 0;) {

@@ -16,10 +16,14 @@ nlohmann::json eventOf(const plan::Plan &plan, const plan::Program &program, con
   nlohmann::json args = {{"kind", kind}, {"predicted_us", instruction.seconds() * 1e6}};
   if (instruction.op_type() == plan::Op::Collective || instruction.op_type() == plan::Op::Send)
     args["bytes"] = items(program.buffers())[numbers(instruction.reads())[0]]->bytes();
-  return {{"name", node.empty() ? kind : node}, {"cat", plan::EnumNameOp(instruction.op_type())},
-          {"ph", "X"},                          {"pid", 0},
-          {"tid", rank},                        {"ts", static_cast<double>(event.begin - origin) / 1e3},
-          {"dur", static_cast<double>(event.end - event.begin) / 1e3}, {"args", args}};
+  return {{"name", node.empty() ? kind : node},
+          {"cat", plan::EnumNameOp(instruction.op_type())},
+          {"ph", "X"},
+          {"pid", 0},
+          {"tid", rank},
+          {"ts", static_cast<double>(event.begin - origin) / 1e3},
+          {"dur", static_cast<double>(event.end - event.begin) / 1e3},
+          {"args", args}};
 }
 
 int64_t earliest(std::span<const TraceBuffer> ranks) {
@@ -34,7 +38,8 @@ int64_t earliest(std::span<const TraceBuffer> ranks) {
 } // namespace
 
 int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 Status writeTrace(const std::string &path, const plan::Plan &plan, std::span<const TraceBuffer> ranks) {
@@ -49,8 +54,8 @@ Status writeTrace(const std::string &path, const plan::Plan &plan, std::span<con
     for (size_t i = 0; i < size_t(ranks[rank].steps) * ranks[rank].instructions; ++i)
       if (ranks[rank].events[i].begin > 0)
         file << ",\n"
-             << eventOf(plan, program, *items(program.instructions())[i % ranks[rank].instructions], ranks[rank].events[i],
-                        origin, rank)
+             << eventOf(plan, program, *items(program.instructions())[i % ranks[rank].instructions],
+                        ranks[rank].events[i], origin, rank)
                     .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   file << "\n]}\n";

@@ -9,9 +9,9 @@
 namespace mpopt::runtime {
 namespace {
 
-constexpr size_t kMaxRank = 16;       // dimensions of a tensor
-constexpr size_t kMaxRanks = 4096;    // devices of a plan
-constexpr uint64_t kAlignment = 64;   // of buffers and weights
+constexpr size_t kMaxRank = 16;     // dimensions of a tensor
+constexpr size_t kMaxRanks = 4096;  // devices of a plan
+constexpr uint64_t kAlignment = 64; // of buffers and weights
 constexpr uint64_t kMaxArena = uint64_t(1) << 46;
 
 class PlanVerifier {
@@ -56,7 +56,8 @@ private:
     expect(items(plan.kernels()).size() == 0 || numbers(plan.elf()).size() > 0, "it has kernels but no code");
     for (const plan::Source *source : items(plan.sources())) {
       expect(isSafePath(text(source->file())), "its source '" + source->file()->str() + "' is outside its folder");
-      expect(source->offset() + source->bytes() >= source->offset(), "its source '" + source->file()->str() + "' is too long");
+      expect(source->offset() + source->bytes() >= source->offset(),
+             "its source '" + source->file()->str() + "' is too long");
     }
   }
 
@@ -99,7 +100,8 @@ private:
     auto bytes = count ? checkedMultiply(*count, sizeOf(buffer.dtype())) : std::nullopt;
     expect(sizeOf(buffer.dtype()) > 0, "its element type is unknown");
     expect(numbers(buffer.shape()).size() <= kMaxRank, "it has too many dimensions");
-    if (!expect(bytes && *bytes <= buffer.bytes(), "its shape does not fit its " + std::to_string(buffer.bytes()) + " bytes"))
+    if (!expect(bytes && *bytes <= buffer.bytes(),
+                "its shape does not fit its " + std::to_string(buffer.bytes()) + " bytes"))
       return;
     switch (buffer.space()) {
     case plan::Space::work:
@@ -112,7 +114,8 @@ private:
       break;
     case plan::Space::source:
       expect(buffer.offset() < items(plan.sources()).size(), "its source does not exist");
-      expect(!ok() || buffer.bytes() <= items(plan.sources())[buffer.offset()]->bytes(), "it is larger than its source");
+      expect(!ok() || buffer.bytes() <= items(plan.sources())[buffer.offset()]->bytes(),
+             "it is larger than its source");
       break;
     default:
       expect(false, "its space is unknown");
@@ -121,18 +124,21 @@ private:
 
   const plan::Buffer &buffer(uint32_t index) const { return *items(program->buffers())[index]; }
 
-  void verifyInstruction(const plan::Instruction &instruction, size_t index, bool init, Items<flatbuffers::Offset<plan::Instruction>> list) {
+  void verifyInstruction(const plan::Instruction &instruction, size_t index, bool init,
+                         Items<flatbuffers::Offset<plan::Instruction>> list) {
     expect(instruction.node() < items(plan.names()).size(), "its node does not exist");
     expect(instruction.stream() < 2, "its stream does not exist");
     for (uint32_t wait : numbers(instruction.waits()))
-      expect(wait < index && list[wait]->stream() != instruction.stream(), "it waits for no earlier instruction of another stream");
+      expect(wait < index && list[wait]->stream() != instruction.stream(),
+             "it waits for no earlier instruction of another stream");
     for (auto operands : {numbers(instruction.reads()), numbers(instruction.writes())})
       for (uint32_t operand : operands)
         expect(operand < items(program->buffers()).size(), "buffer " + std::to_string(operand) + " does not exist");
     if (!ok())
       return;
     for (uint32_t read : numbers(instruction.reads()))
-      expect(init || buffer(read).space() != plan::Space::source, "it reads a source, which only init instructions may");
+      expect(init || buffer(read).space() != plan::Space::source,
+             "it reads a source, which only init instructions may");
     for (uint32_t write : numbers(instruction.writes()))
       expect(buffer(write).space() == plan::Space::work || (init && buffer(write).space() == plan::Space::weights),
              "it writes what is read-only");
@@ -173,7 +179,8 @@ private:
     return a.space() == b.space() && a.offset() < b.offset() + b.bytes() && b.offset() < a.offset() + a.bytes();
   }
 
-  void verifyCollective(const plan::Collective &call, std::span<const uint32_t> reads, std::span<const uint32_t> writes) {
+  void verifyCollective(const plan::Collective &call, std::span<const uint32_t> reads,
+                        std::span<const uint32_t> writes) {
     if (!expect(reads.size() == 1 && writes.size() == 1, "it needs one operand and one result") ||
         !expect(call.group_set() < items(plan.group_sets()).size(), "its groups do not exist"))
       return;
@@ -185,7 +192,8 @@ private:
     expect(call.sequence() == nextSequence++, "its sequence number is out of order");
     size_t covered = 0;
     for (const plan::Group *group : items(items(plan.group_sets())[call.group_set()]->groups())) {
-      size_t mine = std::ranges::count_if(numbers(group->ranks()), [&](uint32_t rank) { return programOf(rank) == programNumber; });
+      size_t mine = std::ranges::count_if(numbers(group->ranks()),
+                                          [&](uint32_t rank) { return programOf(rank) == programNumber; });
       if (mine == 0)
         continue;
       expect(mine == numbers(group->ranks()).size(), "a group holds ranks of several programs");
@@ -198,11 +206,13 @@ private:
 
   size_t programOf(uint32_t rank) const { return items(plan.ranks())[rank]->program(); }
   size_t ranksOf(size_t number) const {
-    return std::ranges::count_if(items(plan.ranks()), [&](const plan::Rank *rank) { return rank->program() == number; });
+    return std::ranges::count_if(items(plan.ranks()),
+                                 [&](const plan::Rank *rank) { return rank->program() == number; });
   }
 
   /// Keeps each send and receive of each rank for verifyMessages.
-  void verifyMessage(const plan::Instruction &instruction, std::span<const uint32_t> reads, std::span<const uint32_t> writes) {
+  void verifyMessage(const plan::Instruction &instruction, std::span<const uint32_t> reads,
+                     std::span<const uint32_t> writes) {
     const plan::Send *send = instruction.op_as_Send();
     const plan::Recv *recv = instruction.op_as_Recv();
     uint32_t peer = send ? send->peer() : recv->peer(), tag = send ? send->tag() : recv->tag();
@@ -225,8 +235,9 @@ private:
   void verifyMessages() {
     for (const auto &[key, message] : messages)
       expect(message.sent == 1 && message.received == 1 && message.sentBytes == message.receivedBytes,
-             "the message with tag " + std::to_string(std::get<2>(key)) + " from rank " + std::to_string(std::get<0>(key)) +
-                 " to rank " + std::to_string(std::get<1>(key)) + " is not sent and received once, with equal bytes");
+             "the message with tag " + std::to_string(std::get<2>(key)) + " from rank " +
+                 std::to_string(std::get<0>(key)) + " to rank " + std::to_string(std::get<1>(key)) +
+                 " is not sent and received once, with equal bytes");
   }
 
   void verifyRank(size_t number) {
@@ -252,7 +263,8 @@ private:
     for (const plan::Instruction *instruction : items(mine.instructions()))
       if (instruction->op_type() == plan::Op::Collective) {
         const plan::Buffer &source = *items(mine.buffers())[numbers(instruction->reads())[0]];
-        expect(source.space() == plan::Space::work || !made[source.offset()], "a collective reads what init instructions wrote");
+        expect(source.space() == plan::Space::work || !made[source.offset()],
+               "a collective reads what init instructions wrote");
       }
     where.clear();
   }
@@ -267,7 +279,8 @@ private:
       auto bytes = count ? checkedMultiply(*count, sizeOf(port->dtype())) : std::nullopt;
       expect(bytes && *bytes <= kMaxArena && numbers(port->shape()).size() <= kMaxRank, "its shape is too large");
       size_t ranks = items(plan.ranks()).size();
-      if (!expect(numbers(port->buffers()).size() == ranks && items(port->boxes()).size() == ranks, "it misses some ranks"))
+      if (!expect(numbers(port->buffers()).size() == ranks && items(port->boxes()).size() == ranks,
+                  "it misses some ranks"))
         return;
       for (size_t rank = 0; ok() && rank < ranks; ++rank)
         verifyBox(*port, rank, isInput);
@@ -286,13 +299,15 @@ private:
     const plan::Buffer &held = *buffers[index];
     auto global = numbers(port.shape()), local = numbers(held.shape());
     auto start = numbers(items(port.boxes())[rank]->start()), size = numbers(items(port.boxes())[rank]->size());
-    expect(held.space() == plan::Space::work || (!isInput && held.space() == plan::Space::weights), "its buffer is read-only");
+    expect(held.space() == plan::Space::work || (!isInput && held.space() == plan::Space::weights),
+           "its buffer is read-only");
     expect(held.dtype() == port.dtype(), "its buffer has another element type");
     if (!expect(local.size() == global.size() && start.size() == global.size() && size.size() == global.size(),
                 "its box or buffer has another number of dimensions"))
       return;
     for (size_t i = 0; i < global.size(); ++i)
-      expect(start[i] >= 0 && size[i] >= 0 && start[i] <= global[i] && size[i] <= global[i] - start[i] && size[i] <= local[i],
+      expect(start[i] >= 0 && size[i] >= 0 && start[i] <= global[i] && size[i] <= global[i] - start[i] &&
+                 size[i] <= local[i],
              "its box on rank " + std::to_string(rank) + " lies outside its shape or buffer");
   }
 

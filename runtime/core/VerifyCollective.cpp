@@ -68,7 +68,8 @@ std::string checkCollective(const plan::Collective &call, std::span<const int64_
     ok = std::ranges::equal(source, result);
     break;
   case plan::CollectiveKind::all_gather:
-    ok = !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) && fits(expected, result, call.dim());
+    ok = !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) &&
+         fits(expected, result, call.dim());
     break;
   case plan::CollectiveKind::reduce_scatter: {
     int64_t padded;
@@ -83,7 +84,8 @@ std::string checkCollective(const plan::Collective &call, std::span<const int64_
       return "dimension " + std::to_string(call.split_dim()) + " does not exist in " + toText(source);
     int64_t &split = expected[call.split_dim()];
     split = split / count + (split % count != 0);
-    ok = !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) && fits(expected, result, call.dim());
+    ok = !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) &&
+         fits(expected, result, call.dim());
     break;
   }
   case plan::CollectiveKind::halo:

@@ -159,7 +159,9 @@ std::vector<double> Session::stepSeconds() const {
   return seconds;
 }
 
-double Session::loadSeconds(size_t rank) const { return static_cast<double>(state->job.slots[rank].loadNanoseconds) * 1e-9; }
+double Session::loadSeconds(size_t rank) const {
+  return static_cast<double>(state->job.slots[rank].loadNanoseconds) * 1e-9;
+}
 
 Status Session::writeTrace(const std::string &path) const {
   return runtime::writeTrace(path, state->job.plan->plan(), state->job.traces);

@@ -9,10 +9,10 @@
 namespace mpopt::runtime {
 
 struct RunOptions {
-  bool processes = false;      // one process per rank instead of one thread
-  uint64_t steps = 1;          // how often the program runs, always on the same inputs
-  double timeoutSeconds = 60;  // the run is given up when no rank gets on for so long
-  bool trace = false;          // keep times of the instructions of the latest steps
+  bool processes = false;     // one process per rank instead of one thread
+  uint64_t steps = 1;         // how often the program runs, always on the same inputs
+  double timeoutSeconds = 60; // the run is given up when no rank gets on for so long
+  bool trace = false;         // keep times of the instructions of the latest steps
 };
 
 /// One run of a plan on this host. Inputs are set, run() starts the ranks, runs all steps and waits for the ranks to end, then outputs can be

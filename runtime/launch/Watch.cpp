@@ -20,7 +20,8 @@ double secondsSince(int64_t then) { return static_cast<double>(now() - then) * 1
 
 class Watcher {
 public:
-  Watcher(const Job &job, std::span<const int> pids) : job(job), pids(pids), ended(job.plan->numRanks()), lastProgress(now()) {
+  Watcher(const Job &job, std::span<const int> pids)
+      : job(job), pids(pids), ended(job.plan->numRanks()), lastProgress(now()) {
     polled.push_back({job.finished, POLLIN, 0});
     for (int pid : pids)
       polled.push_back({static_cast<int>(syscall(SYS_pidfd_open, pid, 0)), POLLIN, 0}); // -1 is ignored by poll
@@ -110,7 +111,8 @@ private:
     unsigned rank = mostBehind();
     char seconds[32];
     std::snprintf(seconds, sizeof seconds, "%g", job.options.timeoutSeconds);
-    fail("rank " + std::to_string(rank) + " stalled " + place(rank) + ": no rank got on for " + seconds + " s (--timeout)");
+    fail("rank " + std::to_string(rank) + " stalled " + place(rank) + ": no rank got on for " + seconds +
+         " s (--timeout)");
   }
 
   /// The rank that the others wait for: one that waits for nobody, and has come least far.

@@ -23,7 +23,8 @@ void countInstructions(const runtime::LoadedPlan &plan, size_t rank, json &instr
     json &entry = collectives[runtime::kindOf(plan.plan(), *instruction)];
     auto buffers = runtime::items(program.buffers());
     entry["count"] = entry.value("count", uint64_t(0)) + 1;
-    entry["read_bytes"] = entry.value("read_bytes", uint64_t(0)) + buffers[runtime::numbers(instruction->reads())[0]]->bytes();
+    entry["read_bytes"] =
+        entry.value("read_bytes", uint64_t(0)) + buffers[runtime::numbers(instruction->reads())[0]]->bytes();
     entry["written_bytes"] =
         entry.value("written_bytes", uint64_t(0)) + buffers[runtime::numbers(instruction->writes())[0]]->bytes();
   }

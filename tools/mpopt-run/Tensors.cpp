@@ -14,9 +14,10 @@ using runtime::Tensor;
 
 float halfToFloat(uint16_t half) {
   int exponent = half >> 10 & 31, mantissa = half & 1023;
-  float size = exponent == 0    ? std::ldexp(static_cast<float>(mantissa), -24)
-               : exponent == 31 ? (mantissa ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity())
-                                : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
+  float size = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -24)
+               : exponent == 31
+                   ? (mantissa ? std::numeric_limits<float>::quiet_NaN() : std::numeric_limits<float>::infinity())
+                   : std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25);
   return half & 0x8000 ? -size : size;
 }
 

@@ -8,8 +8,9 @@
 namespace mpopt::run {
 
 /// Reads the files of `name=file.npy` arguments given to `flag`. `ports` are the names that exist, as inputs or outputs of the plan.
-Result<std::map<std::string, runtime::Tensor>> readTensors(const std::string &flag, const std::vector<std::string> &arguments,
-                                                           const flatbuffers::Vector<flatbuffers::Offset<plan::Port>> *ports);
+Result<std::map<std::string, runtime::Tensor>>
+readTensors(const std::string &flag, const std::vector<std::string> &arguments,
+            const flatbuffers::Vector<flatbuffers::Offset<plan::Port>> *ports);
 
 /// Standard normal floats; integers and booleans are 0 or 1, which are valid as ids and as masks. Depends on seed and position only.
 runtime::Tensor randomTensor(const plan::Port &port, uint64_t seed, size_t position);

@@ -27,24 +27,30 @@ Inputs that are not given are random (floats normal; integers and booleans 0 or 
 Exit code 0 on success, 1 on any error or when a check fails.)";
 
 void addOptions(CLI::App &app, Arguments &args) {
-  app.add_option("plan", args.plan, "plan file (.mpplan) that mpopt has written; its weights lie beside it")->required();
+  app.add_option("plan", args.plan, "plan file (.mpplan) that mpopt has written; its weights lie beside it")
+      ->required();
   app.add_option("--input", args.inputs, "name=file.npy: an input of the model; repeat for each")->take_all();
   app.add_option("--output-dir", args.outputDir, "folder for the outputs, one .npy file each; made when missing");
-  app.add_option("--check", args.checks, "name=file.npy: compare an output with a reference; repeat for each")->take_all();
+  app.add_option("--check", args.checks, "name=file.npy: compare an output with a reference; repeat for each")
+      ->take_all();
   app.add_option("--tolerance", args.tolerance, "largest ||output - reference|| / ||reference|| that --check accepts")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
   app.add_option("--ranks", args.ranks, "how ranks run: one thread or one process each")
       ->capture_default_str()
       ->check(CLI::IsMember({"threads", "processes"}));
-  app.add_option("--repeat", args.repeat, "number of steps, all on the same inputs")->capture_default_str()->check(CLI::Range(1, 1000000));
-  app.add_option("--timeout", args.timeoutSeconds, "seconds without progress of any rank after which the run is given up")
+  app.add_option("--repeat", args.repeat, "number of steps, all on the same inputs")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  app.add_option("--timeout", args.timeoutSeconds,
+                 "seconds without progress of any rank after which the run is given up")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   app.add_option("--seed", args.seed, "seed of random inputs")->capture_default_str();
   app.add_option("--trace", args.traceFile, "write a timeline of the latest steps, for https://ui.perfetto.dev");
   app.add_option("--json", args.jsonFile, "write times, memory, collectives, checks and the plan's account");
-  app.add_option("--source-dir", args.sourceDir, "folder of the model's data, for plans without a weights file [the plan's folder]");
+  app.add_option("--source-dir", args.sourceDir,
+                 "folder of the model's data, for plans without a weights file [the plan's folder]");
   app.footer(kFooter);
 }
 
@@ -74,7 +80,8 @@ Status setInputs(const Arguments &args, const plan::Plan &plan, Session &session
   for (size_t i = 0; i < ports.size(); ++i) {
     auto found = given->find(ports[i]->name()->str());
     if (found == given->end() && !given->empty())
-      return error("input '" + ports[i]->name()->str() + "' is missing; give all with --input, or none for random ones");
+      return error("input '" + ports[i]->name()->str() +
+                   "' is missing; give all with --input, or none for random ones");
     if (found == given->end())
       random += (random.empty() ? "" : ", ") + ports[i]->name()->str();
     Status status = session.setInput(i, found == given->end() ? randomTensor(*ports[i], args.seed, i) : found->second);
@@ -94,8 +101,8 @@ Result<std::map<std::string, Tensor>> readReferences(const Arguments &args, cons
   for (const plan::Port *port : runtime::items(plan.outputs())) {
     auto found = references->find(port->name()->str());
     if (found != references->end() && !std::ranges::equal(found->second.shape, runtime::numbers(port->shape())))
-      return error("--check " + found->first + ": the reference is " + runtime::toText(found->second.shape) + ", the output " +
-                   runtime::toText(runtime::numbers(port->shape())));
+      return error("--check " + found->first + ": the reference is " + runtime::toText(found->second.shape) +
+                   ", the output " + runtime::toText(runtime::numbers(port->shape())));
   }
   return references;
 }
@@ -132,7 +139,8 @@ Status execute(const Arguments &args) {
   auto references = readReferences(args, plan->plan());
   if (!references)
     return tl::unexpected(references.error());
-  auto session = Session::create(*plan, {args.ranks == "processes", args.repeat, args.timeoutSeconds, !args.traceFile.empty()});
+  auto session =
+      Session::create(*plan, {args.ranks == "processes", args.repeat, args.timeoutSeconds, !args.traceFile.empty()});
   if (!session)
     return tl::unexpected(session.error());
   if (Status status = setInputs(args, plan->plan(), *session); !status)

@@ -17,7 +17,8 @@ long futex(std::atomic<uint32_t> &word, int operation, uint32_t value, const tim
 
 } // namespace
 
-bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers, const WaitContext &context) {
+bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers,
+               const WaitContext &context) {
   for (unsigned i = 0; i < context.spins; ++i) {
     if (word.load(std::memory_order_acquire) != value)
       return true;

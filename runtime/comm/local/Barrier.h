@@ -14,7 +14,8 @@ struct WaitContext {
 
 /// Waits until `word` is no longer `value`. False when the run was given up. A sleeper is woken by wake(), and looks at the abort
 /// word every few milliseconds in any case.
-bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers, const WaitContext &context);
+bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers,
+               const WaitContext &context);
 void wake(std::atomic<uint32_t> &word, const std::atomic<uint32_t> &sleepers);
 
 /// Where threads meet, again and again. It may lie in memory that processes share; zero-filled memory is a new one.

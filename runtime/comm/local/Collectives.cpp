@@ -15,8 +15,8 @@ class LocalCollective : public Launch {
 public:
   LocalCollective(const LocalFabric &fabric, uint32_t rank, Progress &progress, const plan::Collective &call,
                   const plan::Instruction &instruction, const Operands &operands)
-      : fabric(fabric), meeting(fabric, rank, progress, call.group_set(), call.sequence()), rank(rank), set(call.group_set()),
-        source(operands.reads[0]), result(operands.writes[0]),
+      : fabric(fabric), meeting(fabric, rank, progress, call.group_set(), call.sequence()), rank(rank),
+        set(call.group_set()), source(operands.reads[0]), result(operands.writes[0]),
         payload(*elementCount(source.shape) * sizeOf(source.dtype)), staged(payload <= LocalFabric::kStagingBytes),
         from(meeting.size()) {
     for (size_t i = 0; i < meeting.size(); ++i)
@@ -162,16 +162,17 @@ private:
 
 } // namespace
 
-Result<LaunchPtr> makeLocalCollective(const LocalFabric &fabric, uint32_t rank, Progress &progress, const plan::Collective &call,
-                                      const plan::Instruction &instruction, const Operands &operands) {
+Result<LaunchPtr> makeLocalCollective(const LocalFabric &fabric, uint32_t rank, Progress &progress,
+                                      const plan::Collective &call, const plan::Instruction &instruction,
+                                      const Operands &operands) {
   ReduceFunction reduce = reduceFunction(operands.reads[0].dtype, call.reduce());
   uint64_t payload = *elementCount(operands.reads[0].shape) * sizeOf(operands.reads[0].dtype);
   switch (call.kind()) {
   case plan::CollectiveKind::all_reduce:
     if (payload <= LocalFabric::kStagingBytes)
       return std::make_unique<SmallAllReduce>(reduce, fabric, rank, progress, call, instruction, operands);
-    return std::make_unique<LargeAllReduce>(reduce, numbers(instruction.writes())[0], fabric, rank, progress, call, instruction,
-                                            operands);
+    return std::make_unique<LargeAllReduce>(reduce, numbers(instruction.writes())[0], fabric, rank, progress, call,
+                                            instruction, operands);
   case plan::CollectiveKind::reduce_scatter:
     return std::make_unique<ReduceScatter>(reduce, call, fabric, rank, progress, call, instruction, operands);
   default:

@@ -69,8 +69,8 @@ private:
 
 } // namespace
 
-Result<LaunchPtr> LocalCommunicator::prepareCollective(const plan::Collective &call, const plan::Instruction &instruction,
-                                                       const Operands &operands) {
+Result<LaunchPtr> LocalCommunicator::prepareCollective(const plan::Collective &call,
+                                                       const plan::Instruction &instruction, const Operands &operands) {
   return makeLocalCollective(fabric, rank, progress, call, instruction, operands);
 }
 
@@ -88,7 +88,8 @@ Result<LaunchPtr> LocalCommunicator::prepareRecv(uint32_t peer, uint32_t tag, co
 
 Status LocalCommunicator::barrier() {
   progress.waiting.store(1, std::memory_order_relaxed);
-  bool all = fabric.world().arriveAndWait(static_cast<uint32_t>(fabric.plan().numRanks()), {&fabric.abort(), fabric.spins()});
+  bool all =
+      fabric.world().arriveAndWait(static_cast<uint32_t>(fabric.plan().numRanks()), {&fabric.abort(), fabric.spins()});
   progress.waiting.store(0, std::memory_order_relaxed);
   return all ? Status() : error(kGivenUp);
 }

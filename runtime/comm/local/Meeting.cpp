@@ -23,8 +23,8 @@ Status Meeting::compare(unsigned slot, uint64_t mine) const {
     uint64_t theirs = group.cells[i].announced[slot].load(std::memory_order_relaxed);
     if (theirs != mine)
       return error("rank " + std::to_string(members[i]) + " is in collective " + std::to_string(uint32_t(theirs)) +
-                   " of step " + std::to_string(theirs >> 32) + " instead of " + std::to_string(sequence) + " of step " +
-                   std::to_string(mine >> 32));
+                   " of step " + std::to_string(theirs >> 32) + " instead of " + std::to_string(sequence) +
+                   " of step " + std::to_string(mine >> 32));
   }
   return {};
 }

@@ -5,7 +5,8 @@
 
 namespace mpopt::runtime {
 
-Moves Moves::of(const plan::Collective &call, const BufferView &source, const BufferView &result, size_t members, size_t self) {
+Moves Moves::of(const plan::Collective &call, const BufferView &source, const BufferView &result, size_t members,
+                size_t self) {
   Moves moves;
   moves.sourceShape = source.shape;
   moves.resultShape = result.shape;

@@ -15,11 +15,13 @@ Status checkProcessor(const std::string &cpu) {
   bool hasV3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
                __builtin_cpu_supports("bmi2");
   bool hasV4 = hasV3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
   if (cpu != "x86-64-v3" && cpu != "x86-64-v4")
     return error("the plan's kernels are for '" + cpu + "', which this program does not know");
   if (!(cpu == "x86-64-v3" ? hasV3 : hasV4))
-    return error("the plan's kernels are for " + cpu + ", which this processor is not; plan the model for this machine");
+    return error("the plan's kernels are for " + cpu +
+                 ", which this processor is not; plan the model for this machine");
   return {};
 }
 

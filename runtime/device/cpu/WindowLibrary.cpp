@@ -79,7 +79,8 @@ public:
     dnnl::primitive_attr attr;
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     dnnl::reorder::primitive_desc desc(from, to, attr);
-    add(dnnl::reorder(desc), {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, own(desc.scratchpad_desc())}});
+    add(dnnl::reorder(desc),
+        {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}, {DNNL_ARG_SCRATCHPAD, own(desc.scratchpad_desc())}});
   }
   /// The same, once and for all.
   memory reorderedNow(const memory &from, const memory::desc &to) {
@@ -100,7 +101,9 @@ public:
   }
 
 private:
-  static const char *dnnl_status2str(dnnl_status_t status) { return status == dnnl_out_of_memory ? "out of memory" : "internal error"; }
+  static const char *dnnl_status2str(dnnl_status_t status) {
+    return status == dnnl_out_of_memory ? "out of memory" : "internal error";
+  }
   struct Step {
     dnnl::primitive primitive;
     std::vector<dnnl_exec_arg_t> args;
@@ -134,19 +137,22 @@ dnnl::primitive_attr attributes(bool relu) {
   return attr;
 }
 
-void addConvolution(Sequence &sequence, const dnnl::engine &engine, const WindowParams &params, const Operands &operands) {
+void addConvolution(Sequence &sequence, const dnnl::engine &engine, const WindowParams &params,
+                    const Operands &operands) {
   const BufferView &x = operands.reads[0], &w = operands.reads[1], &y = operands.writes[0];
   bool hasBias = operands.reads.size() > 2, blocked = wantsBlocked(params, x.shape, w.shape);
-  memory::desc plainX = plain(x.shape), plainY = plain(y.shape), bias = plain(hasBias ? operands.reads[2].shape : w.shape.first(0));
+  memory::desc plainX = plain(x.shape), plainY = plain(y.shape),
+               bias = plain(hasBias ? operands.reads[2].shape : w.shape.first(0));
   Dims weightDims = groupedDims(w.shape, params.groups);
-  memory::desc askedX = blocked ? anyLayout(plainX.dims()) : plainX, askedY = blocked ? anyLayout(plainY.dims()) : plainY;
+  memory::desc askedX = blocked ? anyLayout(plainX.dims()) : plainX,
+               askedY = blocked ? anyLayout(plainY.dims()) : plainY;
   auto algorithm = dnnl::algorithm::convolution_direct;
   auto kind = dnnl::prop_kind::forward_inference;
   Dims dilations = lessOne(params.dilations);
-  auto desc = hasBias ? dnnl::convolution_forward::desc(kind, algorithm, askedX, anyLayout(weightDims), bias, askedY, params.strides,
-                                                        dilations, params.padsBegin, params.padsEnd)
-                      : dnnl::convolution_forward::desc(kind, algorithm, askedX, anyLayout(weightDims), askedY, params.strides,
-                                                        dilations, params.padsBegin, params.padsEnd);
+  auto desc = hasBias ? dnnl::convolution_forward::desc(kind, algorithm, askedX, anyLayout(weightDims), bias, askedY,
+                                                        params.strides, dilations, params.padsBegin, params.padsEnd)
+                      : dnnl::convolution_forward::desc(kind, algorithm, askedX, anyLayout(weightDims), askedY,
+                                                        params.strides, dilations, params.padsBegin, params.padsEnd);
   dnnl::convolution_forward::primitive_desc chosen(desc, attributes(params.relu), engine);
 
   memory source = sequence.reordered(sequence.wrap(plainX, x.data), chosen.src_desc());
@@ -169,9 +175,10 @@ void addConvolution(Sequence &sequence, const dnnl::engine &engine, const Window
 template <typename Pooling, typename Desc>
 void addPooling(Sequence &sequence, const dnnl::engine &engine, const Desc &desc, const Operands &operands) {
   typename Pooling::primitive_desc chosen(desc, attributes(false), engine);
-  sequence.add(Pooling(chosen), {{DNNL_ARG_SRC, sequence.wrap(plain(operands.reads[0].shape), operands.reads[0].data)},
-                                 {DNNL_ARG_DST, sequence.wrap(plain(operands.writes[0].shape), operands.writes[0].data)},
-                                 {DNNL_ARG_SCRATCHPAD, sequence.own(chosen.scratchpad_desc())}});
+  sequence.add(Pooling(chosen),
+               {{DNNL_ARG_SRC, sequence.wrap(plain(operands.reads[0].shape), operands.reads[0].data)},
+                {DNNL_ARG_DST, sequence.wrap(plain(operands.writes[0].shape), operands.writes[0].data)},
+                {DNNL_ARG_SCRATCHPAD, sequence.own(chosen.scratchpad_desc())}});
 }
 
 void addPooling(Sequence &sequence, const dnnl::engine &engine, const WindowParams &params, const Operands &operands) {
@@ -188,9 +195,9 @@ void addPooling(Sequence &sequence, const dnnl::engine &engine, const WindowPara
                                       operands);
   else
     addPooling<dnnl::pooling_v2_forward>(sequence, engine,
-                                         dnnl::pooling_v2_forward::desc(kind, algorithm, x, y, params.strides, params.kernel,
-                                                                        lessOne(params.dilations), params.padsBegin,
-                                                                        params.padsEnd),
+                                         dnnl::pooling_v2_forward::desc(kind, algorithm, x, y, params.strides,
+                                                                        params.kernel, lessOne(params.dilations),
+                                                                        params.padsBegin, params.padsEnd),
                                          operands);
 }
 
