@@ -1,0 +1,93 @@
+// ONNX normalisations.
+#include "Node.h"
+
+using namespace mlir;
+using namespace mpopt;
+using namespace mpopt::onnx;
+
+namespace {
+
+/// The optional results after the first: mean and 1 / standard deviation.
+void refuseStatistics(Node &n) {
+  if ((n.wants(1) || n.wants(2)) && !n.hasFailed())
+    n.fail() << "ONNX operator " << n.op
+             << " with its results for training is not supported; export the model for inference";
+}
+
+template <bool rms> void lowerLayerNorm(Node &n) {
+  Value x = n.in(0), scale = n.in(1);
+  if (!x || !scale)
+    return;
+  int64_t axis = n.axis(n.intAttr("axis", -1), Build::rankOf(x));
+  refuseStatistics(n);
+  n.give(n.layerNorm(x, scale, rms ? Value() : n.opt(2), axis, n.floatAttr("epsilon", 1e-5f), rms));
+}
+
+/// x * s + (bias - mean * s) with s = scale / sqrt(variance + epsilon), per channel: all but x known when the plan is made.
+void lowerBatchNorm(Node &n) {
+  Value x = n.in(0), scale = n.in(1), bias = n.in(2), mean = n.in(3), variance = n.in(4);
+  if (!x || !scale || !bias || !mean || !variance)
+    return;
+  if (n.intAttr("training_mode", 0) || Build::rankOf(x) < 2) {
+    n.fail() << "ONNX operator BatchNormalization in training mode or without channels is not supported";
+    return;
+  }
+  Value deviation = n.make<nn::SqrtOp>({n.add(variance, n.like(variance, n.floatAttr("epsilon", 1e-5f)))});
+  Value factor = n.div(scale, deviation);
+  Value shift = n.sub(bias, n.mul(mean, factor));
+  SmallVector<int64_t> shape(Build::rankOf(x) - 1, 1);
+  shape[0] = Build::shapeOf(x)[1];
+  n.give(n.add(n.mul(x, n.reshape(factor, shape)), n.reshape(shift, shape)));
+}
+
+void lowerInstanceNorm(Node &n) {
+  Value x = n.in(0);
+  if (x && Build::rankOf(x) >= 2)
+    n.give(n.make<nn::GroupNormOp>({x, n.in(1), n.in(2)}, {n.integer("groups", Build::shapeOf(x)[1]),
+                                                           n.number("epsilon", n.floatAttr("epsilon", 1e-5f))}));
+}
+
+/// scale and bias are per group before operator set 21, per channel after.
+void lowerGroupNorm(Node &n) {
+  Value x = n.in(0), scale = n.in(1), bias = n.in(2);
+  int64_t groups = n.intAttr("num_groups", 1);
+  if (!x || !scale || !bias || Build::rankOf(x) < 2 || groups < 1)
+    return;
+  int64_t channels = Build::shapeOf(x)[1];
+  auto perChannel = [&](Value v) {
+    if (n.version >= 21)
+      return v;
+    return n.reshape(n.broadcast(n.reshape(v, {groups, 1}), {groups, channels / groups}), {channels});
+  };
+  n.give(n.make<nn::GroupNormOp>({x, perChannel(scale), perChannel(bias)},
+                                 {n.integer("groups", groups), n.number("epsilon", n.floatAttr("epsilon", 1e-5f))}));
+}
+
+void lowerLrn(Node &n) {
+  n.give(n.make<nn::LrnOp>(
+      {n.in(0)}, {n.number("alpha", n.floatAttr("alpha", 1e-4f)), n.number("beta", n.floatAttr("beta", 0.75f)),
+                  n.number("bias", n.floatAttr("bias", 1)), n.integer("size", n.intAttr("size", 1))}));
+}
+
+void lowerLpNorm(Node &n) {
+  Value x = n.in(0);
+  if (!x)
+    return;
+  int64_t axis = n.axis(n.intAttr("axis", -1), Build::rankOf(x));
+  bool one = n.intAttr("p", 2) == 1;
+  Value norm = n.reduce(nn::ReduceKind::Sum, one ? n.make<nn::AbsOp>({x}) : n.mul(x, x), {axis}, true);
+  n.give(n.div(x, one ? norm : n.make<nn::SqrtOp>({norm})));
+}
+
+} // namespace
+
+void mpopt::onnx::addNorms(LoweringTable &table) {
+  table["LayerNormalization"] = lowerLayerNorm<false>;
+  table["RMSNormalization"] = lowerLayerNorm<true>;
+  table["SimplifiedLayerNormalization"] = lowerLayerNorm<true>;
+  table["BatchNormalization"] = lowerBatchNorm;
+  table["InstanceNormalization"] = lowerInstanceNorm;
+  table["GroupNormalization"] = lowerGroupNorm;
+  table["LRN"] = lowerLrn;
+  table["LpNormalization"] = lowerLpNorm;
+}

@@ -1,0 +1,110 @@
+#include "Model.h"
+#include "Wire.h"
+#include "onnx/common/assertions.h"
+#include "onnx/inliner/inliner.h"
+#include "onnx/version_converter/convert.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include <map>
+
+using namespace mpopt;
+using namespace mpopt::onnx;
+
+namespace {
+
+Result<proto::ModelProto> parse(llvm::StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    return error("cannot read '" + path.str() + "': " + buffer.getError().message());
+  auto bytes = cutTensors((*buffer)->getBuffer());
+  if (!bytes)
+    return error("'" + path.str() + "' is " + bytes.error().message);
+  proto::ModelProto model;
+  if (bytes->size() > INT_MAX || !model.ParseFromArray(bytes->data(), static_cast<int>(bytes->size())) ||
+      !model.has_graph())
+    return error("'" + path.str() + "' is not an ONNX model, or cut short");
+  return model;
+}
+
+proto::OperatorSetIdProto *defaultOpset(proto::ModelProto &model) {
+  for (auto &opset : *model.mutable_opset_import())
+    if (opset.domain().empty() || opset.domain() == "ai.onnx")
+      return &opset;
+  return nullptr;
+}
+
+/// Replaces Constant nodes of large tensors by initializers: the converter may copy nodes, and knows no data elsewhere.
+void liftLargeConstants(proto::GraphProto &graph) {
+  auto *nodes = graph.mutable_node();
+  int kept = 0;
+  for (int i = 0; i < nodes->size(); ++i) {
+    proto::NodeProto *node = nodes->Mutable(i);
+    bool large = node->op_type() == "Constant" && node->attribute_size() == 1 && node->output_size() == 1 &&
+                 node->attribute(0).has_t() && node->attribute(0).t().data_location() == proto::TensorProto::EXTERNAL;
+    if (large) {
+      proto::TensorProto *tensor = graph.add_initializer();
+      *tensor = node->attribute(0).t();
+      tensor->set_name(node->output(0));
+    } else if (kept++ != i) {
+      nodes->SwapElements(kept - 1, i);
+    }
+  }
+  nodes->DeleteSubrange(kept, nodes->size() - kept);
+}
+
+/// Converts a copy without external data and puts it back after.
+proto::ModelProto convert(proto::ModelProto model, int64_t version) {
+  liftLargeConstants(*model.mutable_graph());
+  std::map<std::string, proto::TensorProto> external;
+  for (proto::TensorProto &tensor : *model.mutable_graph()->mutable_initializer())
+    if (tensor.data_location() == proto::TensorProto::EXTERNAL) {
+      external[tensor.name()] = tensor;
+      tensor.clear_external_data();
+      tensor.clear_data_location();
+    }
+  proto::ModelProto converted = proto::version_conversion::ConvertVersion(model, static_cast<int>(version));
+  for (proto::TensorProto &tensor : *converted.mutable_graph()->mutable_initializer())
+    if (auto it = external.find(tensor.name()); it != external.end())
+      tensor = it->second;
+  return converted;
+}
+
+Result<proto::ModelProto> normalise(proto::ModelProto model, const std::string &path) {
+  proto::OperatorSetIdProto *opset = defaultOpset(model);
+  if (!opset) {
+    opset = model.add_opset_import();
+    opset->set_version(model.ir_version() < 3 ? 1 : kOldestOpset);
+  }
+  constexpr int64_t kNewestOpset = 64;
+  if (opset->version() < 1 || opset->version() > kNewestOpset)
+    return error("'" + path + "' asks for operator set " + std::to_string(opset->version()) + ", which is unknown");
+  if (opset->version() >= kOldestOpset)
+    return model;
+  // The semantics that the lowerings assume hold from 13 on, so those models can do without the converter.
+  constexpr int64_t kOldestUnconverted = 13;
+  try {
+    return convert(model, kOldestOpset);
+  } catch (const std::exception &e) {
+    if (opset->version() >= kOldestUnconverted)
+      return model;
+    return error("ONNX's converter cannot bring '" + path + "' from operator set " + std::to_string(opset->version()) +
+                 " to " + std::to_string(kOldestOpset) + ": " + e.what() +
+                 "; export the model with a newer operator set");
+  }
+}
+
+} // namespace
+
+Result<proto::ModelProto> mpopt::onnx::loadModel(llvm::StringRef path, llvm::ArrayRef<std::string> dimFlags) {
+  auto model = parse(path);
+  if (!model)
+    return model;
+  if (auto bound = bindDims(*model->mutable_graph(), dimFlags); !bound)
+    return tl::unexpected(bound.error());
+  try {
+    if (model->functions_size())
+      proto::inliner::InlineLocalFunctions(*model, /*convert_version=*/true);
+  } catch (const std::exception &e) {
+    return error("cannot inline the functions of '" + path.str() + "': " + e.what());
+  }
+  return normalise(std::move(*model), path.str());
+}

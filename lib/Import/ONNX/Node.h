@@ -1,0 +1,82 @@
+#ifndef MPOPT_LIB_IMPORT_ONNX_NODE_H
+#define MPOPT_LIB_IMPORT_ONNX_NODE_H
+
+#include "Build.h"
+#include "llvm/ADT/StringMap.h"
+
+namespace mpopt::onnx {
+
+/// An attribute of an ONNX node, free of protobuf.
+struct NodeAttribute {
+  std::optional<int64_t> integer;
+  std::optional<double> number;
+  std::optional<std::string> text;
+  std::optional<SmallVector<int64_t>> integers;
+  std::optional<SmallVector<double>> numbers;
+  Value tensor;
+};
+
+/// One ONNX node as the lowerings see it: operands as nn values, attributes, and a place for results.
+class Node : public Build {
+public:
+  Node(mlir::OpBuilder &builder, mlir::Location loc) : Build(builder, loc) {}
+
+  std::string op, domain;
+  /// Version of the operator set that its domain has in the model.
+  int64_t version = 0;
+  /// Null where the node leaves an optional input out.
+  SmallVector<Value> inputs;
+  /// Whether output i is used or at least named.
+  SmallVector<bool> wanted;
+  llvm::StringMap<NodeAttribute> attributes;
+  SmallVector<Value> results;
+
+  /// Input i, or null (with an error) when it is missing.
+  Value in(unsigned i);
+  /// Input i, or null.
+  Value opt(unsigned i) const { return i < inputs.size() ? inputs[i] : Value(); }
+  bool has(unsigned i) const { return static_cast<bool>(opt(i)); }
+  bool wants(unsigned i) const { return i < wanted.size() && wanted[i]; }
+
+  bool hasAttr(StringRef name) const { return attributes.contains(name); }
+  int64_t intAttr(StringRef name, int64_t otherwise);
+  double floatAttr(StringRef name, double otherwise);
+  std::string textAttr(StringRef name, StringRef otherwise);
+  std::optional<SmallVector<int64_t>> intsAttr(StringRef name);
+
+  /// The integers of a constant (nullopt without an error when it is none).
+  static std::optional<SmallVector<int64_t>> constantIntsOf(Value value);
+  static std::optional<SmallVector<double>> constantNumbersOf(Value value);
+  /// The integers of input i, which must be a constant; nullopt when it is absent or, with an error, when it is not constant.
+  std::optional<SmallVector<int64_t>> ints(unsigned i, StringRef what);
+  /// The attribute `name` of older operator sets or input i of newer ones.
+  std::optional<SmallVector<int64_t>> intsOf(StringRef name, unsigned i);
+
+  /// An axis counted from the end when negative, checked against the rank (rank inclusive with `end`).
+  int64_t axis(int64_t axis, int64_t rank, bool end = false);
+  /// Like axis, for several, sorted.
+  SmallVector<int64_t> axes(ArrayRef<int64_t> axes, int64_t rank);
+
+  void give(Value value) { results.assign(1, value); }
+  void give(SmallVector<Value> values) { results = std::move(values); }
+};
+
+using Lowering = void (*)(Node &);
+using LoweringTable = llvm::StringMap<Lowering>;
+
+/// The lowerings, keyed by "Operator" or, outside of ONNX's own domain, "domain:Operator".
+const LoweringTable &loweringTable();
+
+void addElementwise(LoweringTable &table);
+void addShapes(LoweringTable &table);
+void addIndexing(LoweringTable &table);
+void addReductions(LoweringTable &table);
+void addProducts(LoweringTable &table);
+void addNorms(LoweringTable &table);
+void addAttention(LoweringTable &table);
+void addConvolutions(LoweringTable &table);
+void addContrib(LoweringTable &table);
+
+} // namespace mpopt::onnx
+
+#endif // MPOPT_LIB_IMPORT_ONNX_NODE_H
