@@ -5,6 +5,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
+#include "mpopt/Dialect/NN/Transforms/Passes.h"
 #include "mpopt/Dialect/RT/RT.h"
 #include "mpopt/Dialect/Shd/Shd.h"
 #include "mpopt/Partition/Passes.h"
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
                   mpopt::coll::CollDialect, mpopt::rt::RTDialect>();
   mlir::registerCanonicalizer();
   mlir::registerCSE();
+  mpopt::nn::registerNNTransforms();
   mpopt::planning::registerPlanningPasses();
   mpopt::partition::registerPartition();
   mpopt::schedule::registerSchedulePasses();

@@ -38,20 +38,17 @@ inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) { return typeOf(value)
 
 namespace mpopt::nn {
 
-/// The properties with which to infer. While text is parsed the inherent attributes are still in the dictionary.
+/// The properties to infer from: those given, and what is still an attribute or a default, as it is while text is parsed.
 template <typename Op>
-llvm::FailureOr<typename Op::Properties> propertiesOf(mlir::Location loc, mlir::OpaqueProperties given,
-                                                      mlir::DictionaryAttr attributes) {
-  typename Op::Properties properties;
-  if (given)
-    properties = *given.as<typename Op::Properties *>();
-  auto emitError = [&] { return mlir::emitError(loc); };
-  if constexpr (requires { Op::setPropertiesFromAttr(properties, attributes, emitError); })
-    if (attributes && !attributes.empty() && failed(Op::setPropertiesFromAttr(properties, attributes, emitError)))
-      return mlir::failure();
-  mlir::OperationName name(Op::getOperationName(), loc.getContext());
-  if constexpr (requires { Op::populateDefaultProperties(name, properties); })
-    Op::populateDefaultProperties(name, properties);
+typename Op::Properties completeProperties(mlir::MLIRContext *context, mlir::OpaqueProperties given,
+                                           mlir::DictionaryAttr attributes) {
+  using Properties = typename Op::Properties;
+  Properties properties = given ? *given.as<Properties *>() : Properties();
+  if constexpr (requires { Op::setInherentAttr(properties, llvm::StringRef(), mlir::Attribute()); })
+    for (mlir::NamedAttribute attribute : attributes)
+      Op::setInherentAttr(properties, attribute.getName(), attribute.getValue());
+  if constexpr (requires(mlir::OperationName name) { Op::populateDefaultProperties(name, properties); })
+    Op::populateDefaultProperties(mlir::OperationName(Op::getOperationName(), context), properties);
   return properties;
 }
 
@@ -61,15 +58,12 @@ llvm::FailureOr<typename Op::Properties> propertiesOf(mlir::Location loc, mlir::
 #define MPOPT_INFER(OP)                                                                                                \
   mlir::LogicalResult OP::inferReturnTypes(mlir::MLIRContext *context, std::optional<mlir::Location> loc,              \
                                            mlir::ValueRange operands, mlir::DictionaryAttr attributes,                 \
-                                           mlir::OpaqueProperties properties, mlir::RegionRange regions,               \
+                                           mlir::OpaqueProperties given, mlir::RegionRange regions,                    \
                                            llvm::SmallVectorImpl<mlir::Type> &results) {                               \
     Inference to(loc, results);                                                                                        \
-    mlir::Location at = loc.value_or(mlir::UnknownLoc::get(context));                                                  \
-    auto complete = propertiesOf<OP>(at, properties, attributes);                                                      \
-    if (failed(complete))                                                                                              \
-      return mlir::failure();                                                                                          \
-    OP::Adaptor op(operands, attributes, *complete, regions);                                                          \
-    if (failed(op.verify(at)) || failed(to.check(operands)))                                                           \
+    auto properties = completeProperties<OP>(context, given, attributes);                                              \
+    OP::Adaptor op(operands, attributes, properties, regions);                                                         \
+    if (failed(op.verify(loc.value_or(mlir::UnknownLoc::get(context)))) || failed(to.check(operands)))                 \
       return mlir::failure();                                                                                          \
     return infer(op, to);                                                                                              \
   }

@@ -1,0 +1,83 @@
+// RUN: mpopt-opt %s -mpopt-recognize-attention -cse | FileCheck %s
+
+// CHECK-LABEL: @plain
+// CHECK: nn.attention %arg0, %arg1, %arg2 {scale = 2.500000e-01 : f64}
+// CHECK-NEXT: return
+func.func @plain(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %v: tensor<2x3x8x16xf32>) -> tensor<2x3x4x16xf32> {
+  %four = nn.constant dense<4.0> : tensor<f32> : tensor<f32>
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %d = nn.div %s, %four : tensor<2x3x4x8xf32>, tensor<f32>
+  %p = nn.softmax %d {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %v : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// Scale split over q and k, an added mask, and the safe softmax of PyTorch's exporter.
+// CHECK-LABEL: @safe
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %arg2 : tensor<2x1x1x8xf32> {safe, scale = 2.500000e-01 : f64}
+func.func @safe(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %mask: tensor<2x1x1x8xf32>) -> tensor<2x3x4x16xf32> {
+  %c = nn.constant dense<0.5> : tensor<f32> : tensor<f32>
+  %zero = nn.constant dense<0.0> : tensor<f32> : tensor<f32>
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %qs = nn.mul %q, %c : tensor<2x3x4x16xf32>, tensor<f32>
+  %ks = nn.mul %t, %c : tensor<2x3x16x8xf32>, tensor<f32>
+  %s = nn.matmul %qs, %ks : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %m = nn.add %s, %mask : tensor<2x3x4x8xf32>, tensor<2x1x1x8xf32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %n = nn.is_nan %p : tensor<2x3x4x8xf32>
+  %w = nn.select %n, %zero, %p : tensor<2x3x4x8xi1>, tensor<f32>, tensor<2x3x4x8xf32>
+  %y = nn.matmul %w, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// Where hides scores behind a low number: a mask that is added.
+// CHECK-LABEL: @where
+// CHECK: %[[M:.*]] = nn.select %arg2, %{{.*}}, %{{.*}} : tensor<1x1x4x4xi1>, tensor<f32>, tensor<f32>
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %[[M]] : tensor<1x1x4x4xf32>
+func.func @where(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x4x16xf32>, %keep: tensor<1x1x4x4xi1>) -> tensor<2x3x4x16xf32> {
+  %low = nn.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x4x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x4xf32>
+  %m = nn.select %keep, %s, %low : tensor<1x1x4x4xi1>, tensor<2x3x4x4xf32>, tensor<f32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x4xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x4xf32>, tensor<2x3x4x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// Heads merged into the batch; keys that come transposed by a permutation of their own.
+// CHECK-LABEL: @rank_3
+// CHECK: %[[K:.*]] = nn.transpose %arg1 [1, 0, 2]
+// CHECK: nn.attention
+// CHECK-SAME: tensor<6x1x4x16xf32>, tensor<6x1x8x16xf32>, tensor<6x1x8x16xf32>
+func.func @rank_3(%q: tensor<6x4x16xf32>, %k: tensor<8x6x16xf32>, %v: tensor<6x8x16xf32>) -> tensor<6x4x16xf32> {
+  %t = nn.transpose %k [1, 2, 0] : tensor<8x6x16xf32>
+  %s = nn.matmul %q, %t : tensor<6x4x16xf32>, tensor<6x16x8xf32>
+  %p = nn.softmax %s {axis = 2 : i64} : tensor<6x4x8xf32>
+  %y = nn.matmul %p, %v : tensor<6x4x8xf32>, tensor<6x8x16xf32>
+  return %y : tensor<6x4x16xf32>
+}
+
+// Keys and values repeated for groups of query heads.
+// CHECK-LABEL: @grouped
+// CHECK: nn.attention %arg0, %arg1, %arg1 {{.*}} : tensor<2x6x4x16xf32>, tensor<2x3x8x16xf32>, tensor<2x3x8x16xf32>
+func.func @grouped(%q: tensor<2x6x4x16xf32>, %k: tensor<2x3x8x16xf32>) -> tensor<2x6x4x16xf32> {
+  %a = nn.reshape %k : tensor<2x3x8x16xf32> -> tensor<2x3x1x8x16xf32>
+  %b = nn.broadcast %a : tensor<2x3x1x8x16xf32> -> tensor<2x3x2x8x16xf32>
+  %r = nn.reshape %b : tensor<2x3x2x8x16xf32> -> tensor<2x6x8x16xf32>
+  %t = nn.transpose %r [0, 1, 3, 2] : tensor<2x6x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x6x4x16xf32>, tensor<2x6x16x8xf32>
+  %p = nn.softmax %s {axis = 3 : i64} : tensor<2x6x4x8xf32>
+  %y = nn.matmul %p, %r : tensor<2x6x4x8xf32>, tensor<2x6x8x16xf32>
+  return %y : tensor<2x6x4x16xf32>
+}
+
+// The weights of attention are a result: it stays taken apart.
+// CHECK-LABEL: @weights_used
+// CHECK-NOT: nn.attention
+func.func @weights_used(%q: tensor<2x3x4x16xf32>, %t: tensor<2x3x16x8xf32>, %v: tensor<2x3x8x16xf32>) -> (tensor<2x3x4x16xf32>, tensor<2x3x4x8xf32>) {
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %p = nn.softmax %s {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %v : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y, %p : tensor<2x3x4x16xf32>, tensor<2x3x4x8xf32>
+}

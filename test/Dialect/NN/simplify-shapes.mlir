@@ -1,0 +1,54 @@
+// RUN: mpopt-opt %s -mpopt-simplify-shapes | FileCheck %s
+
+// mask[b, s] by index grids: no gather, and no broadcast before it is needed.
+// CHECK-LABEL: @index_grid
+// CHECK: %[[R:.*]] = nn.reshape %arg0 : tensor<2x3xi1> -> tensor<2x1x1x3xi1>
+// CHECK: nn.select %[[R]]
+func.func @index_grid(%mask: tensor<2x3xi1>, %x: tensor<2x4x3x3xf32>) -> tensor<2x4x3x3xf32> {
+  %i = nn.constant dense<[[[[[0, 0], [0, 1], [0, 2]]]], [[[[1, 0], [1, 1], [1, 2]]]]]> : tensor<2x1x1x3x2xi64> : tensor<2x1x1x3x2xi64>
+  %true = nn.constant dense<true> : tensor<1x1x3x1xi1> : tensor<1x1x3x1xi1>
+  %low = nn.constant dense<-1.0e38> : tensor<f32> : tensor<f32>
+  %g = nn.gather_nd %mask[%i] : tensor<2x3xi1>, tensor<2x1x1x3x2xi64>
+  %a = nn.and %g, %true : tensor<2x1x1x3xi1>, tensor<1x1x3x1xi1>
+  %s = nn.select %a, %x, %low : tensor<2x1x3x3xi1>, tensor<2x4x3x3xf32>, tensor<f32>
+  return %s : tensor<2x4x3x3xf32>
+}
+
+// CHECK-LABEL: @other_grid
+// CHECK: nn.gather_nd
+func.func @other_grid(%x: tensor<2x3xf32>) -> tensor<2xf32> {
+  %i = nn.constant dense<[[1, 0], [0, 2]]> : tensor<2x2xi64> : tensor<2x2xi64>
+  %g = nn.gather_nd %x[%i] : tensor<2x3xf32>, tensor<2x2xi64>
+  return %g : tensor<2xf32>
+}
+
+// CHECK-LABEL: @counting_gather
+// CHECK: nn.slice %arg0 [2, 0] [3, 4] [1, 1]
+// CHECK-NOT: nn.gather
+func.func @counting_gather(%table: tensor<8x4xf32>) -> tensor<1x3x4xf32> {
+  %i = nn.constant dense<[[2, 3, 4]]> : tensor<1x3xi64> : tensor<1x3xi64>
+  %g = nn.gather %table[%i] {axis = 0 : i64} : tensor<8x4xf32>, tensor<1x3xi64>
+  return %g : tensor<1x3x4xf32>
+}
+
+// CHECK-LABEL: @transpose_of_merged
+// CHECK-NEXT: nn.transpose %arg0 [0, 1, 3, 2]
+// CHECK-NEXT: return
+func.func @transpose_of_merged(%x: tensor<1x3x4x5xf32>) -> tensor<1x3x5x4xf32> {
+  %a = nn.reshape %x : tensor<1x3x4x5xf32> -> tensor<3x4x5xf32>
+  %b = nn.transpose %a [0, 2, 1] : tensor<3x4x5xf32>
+  %c = nn.reshape %b : tensor<3x5x4xf32> -> tensor<1x3x5x4xf32>
+  return %c : tensor<1x3x5x4xf32>
+}
+
+// CHECK-LABEL: @casts
+// CHECK-NEXT: nn.cast %arg1 : tensor<2xf32> -> tensor<2xi64>
+// CHECK-NEXT: nn.cast
+// CHECK-NEXT: return %arg0
+func.func @casts(%b: tensor<2xi1>, %f: tensor<2xf32>) -> (tensor<2xi1>, tensor<2xf32>) {
+  %a = nn.cast %b : tensor<2xi1> -> tensor<2xi64>
+  %c = nn.cast %a : tensor<2xi64> -> tensor<2xi1>
+  %d = nn.cast %f : tensor<2xf32> -> tensor<2xi64>
+  %e = nn.cast %d : tensor<2xi64> -> tensor<2xf32>
+  return %c, %e : tensor<2xi1>, tensor<2xf32>
+}
