@@ -13,3 +13,5 @@ config.environment["PATH"] = os.pathsep.join([config.tools_dir, config.llvm_tool
 config.substitutions.append(("%machine", os.path.join(config.project_root, "machines/test-host.toml")))
 config.substitutions.append(("%models", os.path.join(config.test_source_root, "models")))
 config.substitutions.append(("%python", config.python))
+if os.path.exists(os.path.join(config.tools_dir, "mpopt")):
+    config.available_features.add("mpopt")
