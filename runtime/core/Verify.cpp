@@ -50,6 +50,8 @@ private:
     expect(text(plan.target()) == "cpu", "its target '" + std::string(text(plan.target())) + "' is unknown");
     expect(items(plan.ranks()).size() > 0, "it has no ranks");
     expect(items(plan.ranks()).size() <= kMaxRanks, "it has more than " + std::to_string(kMaxRanks) + " ranks");
+    for (const plan::Rank *rank : items(plan.ranks()))
+      expect(rank->program() < items(plan.programs()).size(), "a rank's program does not exist");
     expect(items(plan.names()).size() > 0, "it has no names");
     expect(text(plan.weights_file()).empty() || isSafePath(text(plan.weights_file())),
            "its weights file '" + std::string(text(plan.weights_file())) + "' is outside its folder");
@@ -243,8 +245,6 @@ private:
   void verifyRank(size_t number) {
     const plan::Rank &rank = *items(plan.ranks())[number];
     where = "rank " + std::to_string(number) + ": ";
-    if (!expect(rank.program() < items(plan.programs()).size(), "its program does not exist"))
-      return;
     const plan::Program &mine = *items(plan.programs())[rank.program()];
     auto weights = items(rank.weights());
     std::vector<bool> made = weightsWrittenByInit(mine, weights.size());

@@ -13,8 +13,8 @@ namespace mpopt::runtime {
 namespace {
 
 constexpr int kLookMilliseconds = 100;
-/// How long ranks may take to stop by themselves.
-constexpr double kGraceSeconds = 1.0;
+/// How long ranks may take to stop by themselves. Ending threads ends the whole program, so they get longer.
+constexpr double kProcessGraceSeconds = 0.2, kThreadGraceSeconds = 3;
 
 double secondsSince(int64_t then) { return static_cast<double>(now() - then) * 1e-9; }
 
@@ -42,7 +42,7 @@ public:
           look(rank);
       if (failure.empty())
         lookForStall();
-      else if (secondsSince(failedAt) > kGraceSeconds)
+      else if (secondsSince(failedAt) > (pids.empty() ? kThreadGraceSeconds : kProcessGraceSeconds))
         stopTheRest();
     }
     if (failure.empty())
@@ -131,7 +131,7 @@ private:
 
   void stopTheRest() {
     if (pids.empty()) {
-      std::fprintf(stderr, "error: %s\n", failure.c_str());
+      std::fprintf(stderr, "mpopt-run: error: %s\n", failure.c_str());
       std::_Exit(1);
     }
     for (unsigned rank = 0; rank < ended.size(); ++rank)

@@ -21,6 +21,8 @@ void countInstructions(const runtime::LoadedPlan &plan, size_t rank, json &instr
     if (instruction->op_type() != plan::Op::Collective)
       continue;
     json &entry = collectives[runtime::kindOf(plan.plan(), *instruction)];
+    if (entry.is_null())
+      entry = json::object();
     auto buffers = runtime::items(program.buffers());
     entry["count"] = entry.value("count", uint64_t(0)) + 1;
     entry["read_bytes"] =

@@ -210,12 +210,26 @@ std::string PlanMaker::write(const std::string &name) {
   return path;
 }
 
+namespace {
+/// Removes the test's folders when the program ends; not in ranks, which leave by _exit.
+struct Folders {
+  std::vector<std::string> made;
+  ~Folders() {
+    std::error_code ignored;
+    for (const std::string &folder : made)
+      std::filesystem::remove_all(folder, ignored);
+  }
+};
+Folders folders;
+} // namespace
+
 std::string testFolder() {
   const auto *info = testing::UnitTest::GetInstance()->current_test_info();
   std::string name = std::string(info->test_suite_name()) + "." + info->name();
   std::ranges::replace(name, '/', '_');
   std::string folder = testing::TempDir() + "mpopt-" + name + "-" + std::to_string(getpid());
-  std::filesystem::create_directories(folder);
+  if (std::filesystem::create_directories(folder))
+    folders.made.push_back(folder);
   return folder;
 }
 
