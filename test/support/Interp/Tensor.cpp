@@ -148,6 +148,6 @@ std::string mpopt::interp::firstDifference(const Tensor &expected, const Tensor 
   };
   for (int64_t i = 0; i < expected.size(); ++i)
     if (!same(i))
-      return llvm::formatv("element {0}: expected {1}, got {2}", i, expected.number(i), actual.number(i));
+      return llvm::formatv("element {0}: expected {1:e17}, got {2:e17}", i, expected.number(i), actual.number(i));
   return {};
 }

@@ -1,0 +1,234 @@
+#include "Check.h"
+#include "Shardings.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Pass/PassManager.h"
+#include "mpopt/Partition/Passes.h"
+
+using namespace mlir;
+using namespace mpopt;
+using namespace mpopt::fuzz;
+
+/// Relative to a tensor's largest element, in double arithmetic.
+static constexpr double kTolerance = 1e-9;
+
+static std::string partitionAndCompare(Program &program) {
+  interp::Options options{/*keepDoubles=*/true};
+  auto expected = interp::interpret(*program.module, program.inputs, options);
+  if (failed(expected))
+    return "the program does not run";
+  Program local = program.clone();
+  PassManager manager(local.module->getContext());
+  partition::buildPartitionPipeline(manager);
+  if (failed(manager.run(*local.module)))
+    return "partitioning failed";
+  auto actual = interp::interpretPartitioned(*local.module, program.inputs, options);
+  if (failed(actual))
+    return "the partitioned program does not run";
+  for (size_t i = 0; i < expected->size(); ++i)
+    if (std::string difference = interp::firstDifference((*expected)[i], (*actual)[i], kTolerance); !difference.empty())
+      return "output " + std::to_string(i) + ", " + difference;
+  return "";
+}
+
+std::string mpopt::fuzz::check(Program &program) {
+  std::string diagnostics;
+  ScopedDiagnosticHandler handler(program.module->getContext(), [&](Diagnostic &diagnostic) {
+    diagnostics += diagnostic.str() + "\n";
+    return success();
+  });
+  std::string problem = partitionAndCompare(program);
+  return problem.empty() ? problem : problem + "\n" + diagnostics;
+}
+
+//===----------------------------------------------------------------------===//
+// Reduction
+//===----------------------------------------------------------------------===//
+
+namespace {
+
+class Reducer {
+public:
+  explicit Reducer(Program &program) : best(program.clone()), mesh(shd::getMesh(*best.module).getMesh()) {}
+
+  Program run() {
+    for (bool changed = true; changed;) {
+      changed = dropOutputs();
+      changed |= cutOps();
+      changed |= replicateAll();
+    }
+    return std::move(best);
+  }
+
+private:
+  /// Takes `candidate` when it still fails.
+  bool keepIfFailing(Program &&candidate) {
+    if (failed(verify(candidate)) || check(candidate).empty())
+      return false;
+    best = std::move(candidate);
+    return true;
+  }
+  static LogicalResult verify(Program &program) { return success(program.main().getNumResults() > 0); }
+
+  bool dropOutputs() {
+    bool changed = false;
+    for (int64_t i = static_cast<int64_t>(best.main().getNumResults()) - 1; i >= 0; --i) {
+      Program next = best.clone();
+      func::FuncOp main = next.main();
+      llvm::BitVector drop(main.getNumResults());
+      drop.set(i);
+      main.getBody().front().getTerminator()->eraseOperand(i);
+      (void)main.eraseResults(drop);
+      eraseDead(next);
+      changed |= keepIfFailing(std::move(next));
+    }
+    return changed;
+  }
+
+  static void eraseDead(Program &program) {
+    func::FuncOp main = program.main();
+    SmallVector<Operation *> ops;
+    for (Operation &op : main.getBody().front().without_terminator())
+      ops.push_back(&op);
+    for (Operation *op : llvm::reverse(ops))
+      if (op->use_empty())
+        op->erase();
+    for (int64_t i = static_cast<int64_t>(main.getNumArguments()) - 1; i >= 0; --i)
+      if (main.getArgument(i).use_empty()) {
+        (void)main.eraseArgument(i);
+        program.inputs.erase(program.inputs.begin() + i);
+      }
+  }
+
+  static Operation *nthOp(Program &program, int64_t n) {
+    return &*std::next(program.main().getBody().front().begin(), n);
+  }
+
+  int64_t countOps() { return static_cast<int64_t>(best.main().getBody().front().getOperations().size()) - 1; }
+
+  bool cutOps() {
+    bool changed = false;
+    for (int64_t n = countOps() - 1; n >= 0; --n)
+      if (n < countOps())
+        changed |= cutOp(n);
+    return changed;
+  }
+
+  /// Results of operation n become inputs with the values and, unless partial, the shardings that they had.
+  bool cutOp(int64_t n) {
+    Program next = best.clone();
+    Operation *op = nthOp(next, n);
+    auto values = valuesOf(op, next);
+    if (failed(values))
+      return false;
+    func::FuncOp main = next.main();
+    for (auto [i, result] : llvm::enumerate(op->getResults())) {
+      unsigned at = main.getNumArguments();
+      auto sharding = cast<shd::ShardingAttr>(op->getAttrOfType<ArrayAttr>(shd::kOutAttr)[i]);
+      (void)main.insertArgument(at, result.getType(), {}, op->getLoc());
+      if (sharding.getUnreduced().empty())
+        main.setArgAttr(at, shd::kShardingAttr, sharding);
+      else
+        replicateArg(main, at);
+      main.setArgAttr(at, "nn.name", StringAttr::get(op->getContext(), "cut" + std::to_string(at)));
+      result.replaceAllUsesWith(main.getArgument(at));
+      next.inputs.push_back((*values)[i]);
+    }
+    eraseDead(next);
+    return keepIfFailing(std::move(next));
+  }
+
+  /// What the results of an operation are, by making them the outputs of a copy.
+  static FailureOr<interp::Tensors> valuesOf(Operation *op, Program &program) {
+    IRMapping mapping;
+    OwningOpRef<ModuleOp> copy = cast<ModuleOp>(program.module->getOperation()->clone(mapping));
+    Operation *end = cast<func::FuncOp>(copy->lookupSymbol("main")).getBody().front().getTerminator();
+    end->setOperands(mapping.lookup(op)->getResults());
+    return interp::interpret(*copy, program.inputs, {/*keepDoubles=*/true});
+  }
+
+  bool replicateAll() {
+    bool changed = false;
+    auto attempt = [&](auto change) {
+      Program next = best.clone();
+      if (change(next))
+        changed |= keepIfFailing(std::move(next));
+    };
+    for (int64_t n = 0; n < countOps(); ++n)
+      attempt([&](Program &next) { return replicateOp(nthOp(next, n), mesh); });
+    for (unsigned i = 0; i < best.main().getNumArguments(); ++i)
+      attempt([&](Program &next) { return replicateArg(next.main(), i); });
+    for (unsigned i = 0; i < best.main().getNumResults(); ++i)
+      attempt([&](Program &next) { return replicateResult(next.main(), i); });
+    return changed;
+  }
+
+  Program best;
+  shd::MeshAttr mesh;
+};
+
+std::string report(Program &program, const std::string &problem) {
+  Program reduced = reduce(program);
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  stream << problem << "\nreduced program: " << check(reduced) << "\n";
+  reduced.module->print(stream);
+  for (auto [i, input] : llvm::enumerate(reduced.inputs)) {
+    stream << "input " << i << ":";
+    for (int64_t j = 0; j < input.size(); ++j)
+      stream << " " << input.number(j);
+    stream << "\n";
+  }
+  return text;
+}
+
+} // namespace
+
+Program mpopt::fuzz::reduce(Program &program) { return Reducer(program).run(); }
+
+std::string mpopt::fuzz::runSeed(MLIRContext *context, uint64_t seed) {
+  Random random(seed * 2654435761u + 1);
+  Program program = ProgramMaker(context, seed).make(random.between(3, 12));
+  if (program.main().getNumResults() == 0)
+    return "";
+  shd::MeshAttr mesh = addMesh(*program.module, randomMesh(random));
+  shardAtRandom(program, mesh, random);
+  std::string problem = check(program);
+  return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + report(program, problem);
+}
+
+std::string mpopt::fuzz::runFactors(MLIRContext *context, StringRef name, int64_t instances, int64_t &runs) {
+  static const std::vector<SmallVector<int64_t>> meshes = {{2}, {3}, {2, 2}};
+  for (int64_t seed = 0; seed < instances; ++seed) {
+    Program base = ProgramMaker(context, interp::hashName(name) + static_cast<uint64_t>(seed)).makeOne(name);
+    if (!base.module || base.main().getNumResults() == 0)
+      continue;
+    for (ArrayRef<int64_t> sizes : meshes) {
+      Program program = base.clone();
+      shd::MeshAttr mesh = addMesh(*program.module, sizes);
+      SmallVector<StringAttr> axes;
+      for (shd::MeshAxisAttr axis : mesh.getAxes())
+        axes.push_back(axis.getName());
+      auto main = program.main();
+      Operation *op = &*std::prev(main.getBody().front().end(), 2);
+      shd::PartitionRule rule = cast<shd::PartitionInterface>(op).getPartitionRule();
+      for (size_t i = 0; i < rule.factors.size() + rule.linearIn.size(); ++i) {
+        replicate(program, mesh);
+        shd::FactorSharding strategy;
+        strategy.axes.resize(rule.factors.size());
+        if (i < rule.factors.size())
+          strategy.axes[i] = axes;
+        else {
+          strategy.unreduced = axes;
+          strategy.linearSet = i - rule.factors.size();
+        }
+        if (failed(apply(op, strategy, mesh)))
+          continue;
+        ++runs;
+        if (std::string problem = check(program); !problem.empty())
+          return name.str() + ", instance " + std::to_string(seed) + ", factor " + std::to_string(i) + ": " +
+                 report(program, problem);
+      }
+    }
+  }
+  return "";
+}

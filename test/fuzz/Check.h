@@ -1,0 +1,25 @@
+#ifndef MPOPT_TEST_FUZZ_CHECK_H
+#define MPOPT_TEST_FUZZ_CHECK_H
+
+#include "ProgramMaker.h"
+
+namespace mpopt::fuzz {
+
+/// Partitions a copy of an annotated program, runs both, and compares. Empty when they agree, else what differs or the
+/// diagnostics.
+std::string check(Program &program);
+
+/// A smaller program that fails as well, found by dropping outputs, cutting operations off (their results become inputs) and
+/// replicating what is sharded, as long as it still fails.
+Program reduce(Program &program);
+
+/// Runs one seed: makes a program, a mesh and shardings. Empty when all is well, else a report with a reduced program.
+std::string runSeed(mlir::MLIRContext *context, uint64_t seed);
+
+/// For one operator, `instances` programs around it, and for each factor of its rule: that factor alone split over 2, 3 and 2x2 devices;
+/// likewise each linear set partial. `runs` counts the programs run. Empty when all is well, else reports.
+std::string runFactors(mlir::MLIRContext *context, llvm::StringRef name, int64_t instances, int64_t &runs);
+
+} // namespace mpopt::fuzz
+
+#endif // MPOPT_TEST_FUZZ_CHECK_H

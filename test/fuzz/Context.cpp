@@ -1,0 +1,8 @@
+#include "Context.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mpopt/Dialect/Coll/Coll.h"
+#include "mpopt/Dialect/NN/NN.h"
+
+void mpopt::fuzz::loadDialects(mlir::MLIRContext &context) {
+  context.loadDialect<mlir::func::FuncDialect, shd::ShdDialect, nn::NNDialect, coll::CollDialect>();
+}

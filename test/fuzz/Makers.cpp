@@ -1,0 +1,501 @@
+// How ProgramMaker makes each operator.
+#include "ProgramMaker.h"
+
+using namespace mlir;
+using namespace mpopt;
+using namespace mpopt::fuzz;
+
+//===----------------------------------------------------------------------===//
+// Elementwise
+//===----------------------------------------------------------------------===//
+
+template <typename Op> bool ProgramMaker::unary() { return emit<Op>(get(shape(0), f64())); }
+template <typename Op> bool ProgramMaker::unaryOfNumber() { return emit<Op>(get(shape(0), number())); }
+template <typename Op> bool ProgramMaker::jumpingUnary() { return emit<Op>(get(shape(0), f64(), /*exact=*/true)); }
+template <typename Op> bool ProgramMaker::positiveUnary() { return emit<Op>(getPositive(shape(0))); }
+
+template <typename Op> bool ProgramMaker::binary() {
+  Shape wide = shape(0);
+  Type element = number();
+  Value lhs = get(narrower(wide), element), rhs = get(wide, element);
+  return random.chance(50) ? emit<Op>(lhs, rhs) : emit<Op>(rhs, lhs);
+}
+
+template <typename Op> bool ProgramMaker::logical() {
+  Shape wide = shape(0);
+  Value lhs = get(narrower(wide), i1()), rhs = get(wide, i1());
+  return random.chance(50) ? emit<Op>(lhs, rhs) : emit<Op>(rhs, lhs);
+}
+
+bool ProgramMaker::gelu() { return emit<nn::GeluOp>(get(shape(0), f64()), random.chance(50)); }
+bool ProgramMaker::leakyRelu() { return emit<nn::LeakyReluOp>(get(shape(0), f64()), APFloat(0.1)); }
+bool ProgramMaker::elu() { return emit<nn::EluOp>(get(shape(0), f64()), APFloat(0.5)); }
+bool ProgramMaker::hardSigmoid() { return emit<nn::HardSigmoidOp>(get(shape(0), f64()), APFloat(0.2), APFloat(0.5)); }
+
+bool ProgramMaker::div() {
+  Shape wide = shape(0);
+  if (random.chance(70))
+    return emit<nn::DivOp>(get(narrower(wide), f64()), getPositive(wide));
+  return emit<nn::DivOp>(get(wide, builder.getI64Type()), [&] {
+    interp::Tensor divisor = interp::Tensor::zeros(builder.getI64Type(), narrower(wide));
+    for (int64_t &value : divisor.ints)
+      value = random.chance(50) ? random.between(1, 4) : random.between(-4, -1);
+    return addInput(std::move(divisor));
+  }());
+}
+
+bool ProgramMaker::pow() {
+  Shape wide = shape(0);
+  return emit<nn::PowOp>(getPositive(wide), get(narrower(wide), f64()));
+}
+
+bool ProgramMaker::mod() {
+  Shape wide = shape(0);
+  interp::Tensor divisor = interp::Tensor::zeros(number(), narrower(wide));
+  for (int64_t i = 0; i < divisor.size(); ++i)
+    divisor.setNumber(i, static_cast<double>(random.chance(50) ? random.between(1, 4) : random.between(-4, -1)));
+  Type element = divisor.element;
+  return emit<nn::ModOp>(get(wide, element, /*exact=*/true), addInput(std::move(divisor)), random.chance(50));
+}
+
+bool ProgramMaker::compare() {
+  Shape wide = shape(0);
+  Type element = number();
+  auto predicate = static_cast<nn::Predicate>(random.below(6));
+  return emit<nn::CompareOp>(predicate, get(wide, element, true), get(narrower(wide), element, true));
+}
+
+bool ProgramMaker::select() {
+  Shape wide = shape(0);
+  Type element = number();
+  return emit<nn::SelectOp>(get(narrower(wide), i1()), get(wide, element), get(narrower(wide), element));
+}
+
+bool ProgramMaker::cast() {
+  SmallVector<Type> types{f64(), i1(), builder.getI64Type(), builder.getI32Type()};
+  Shape wide = shape(0);
+  Type to = random.pick(types), from = random.pick(types);
+  return emit<nn::CastOp>(RankedTensorType::get(wide, to), get(wide, from, /*exact=*/true));
+}
+
+//===----------------------------------------------------------------------===//
+// Constants and shapes
+//===----------------------------------------------------------------------===//
+
+bool ProgramMaker::weight() {
+  auto type = RankedTensorType::get(shape(0), f64());
+  auto source =
+      nn::ExternalAttr::get(builder.getContext(), builder.getStringAttr("w.bin"), 0, type.getNumElements() * 8);
+  return emit<nn::WeightOp>(type, builder.getStringAttr("w" + std::to_string(random.below(1000))), source);
+}
+
+bool ProgramMaker::constant() {
+  auto type = RankedTensorType::get(shape(0), f64());
+  return emit<nn::ConstantOp>(type, llvm::cast<ElementsAttr>(DenseElementsAttr::get(type, 0.75)));
+}
+
+bool ProgramMaker::iota() {
+  auto type = RankedTensorType::get(shape(), number());
+  return emit<nn::IotaOp>(type, static_cast<uint64_t>(axisOf(Shape(type.getShape()))),
+                          APFloat(double(random.between(-2, 2))), APFloat(double(random.between(1, 3))));
+}
+
+/// Joins neighbouring dimensions, splits some, adds dimensions of size 1.
+bool ProgramMaker::reshape() {
+  Value input = get(shape(0), random.chance(80) ? f64() : number());
+  Shape joined, result;
+  for (int64_t size : shapeOf(input))
+    if (!joined.empty() && random.chance(50))
+      joined.back() *= size;
+    else
+      joined.push_back(size);
+  for (int64_t size : joined) {
+    for (int64_t divisor = 2; divisor < size; ++divisor)
+      if (size % divisor == 0 && random.chance(60)) {
+        result.push_back(divisor);
+        size /= divisor;
+      }
+    if (size != 1 || random.chance(60))
+      result.push_back(size);
+  }
+  if (random.chance(20))
+    result.insert(result.begin() + random.below(static_cast<int64_t>(result.size()) + 1), 1);
+  return emit<nn::ReshapeOp>(RankedTensorType::get(result, known(input).tensor.element), input);
+}
+
+bool ProgramMaker::transpose() {
+  Value input = get(shape(), number());
+  Shape left = llvm::to_vector(llvm::seq<int64_t>(0, known(input).tensor.rank())), permutation;
+  while (!left.empty()) {
+    int64_t *next = &random.pick(left);
+    permutation.push_back(*next);
+    left.erase(next);
+  }
+  return emit<nn::TransposeOp>(input, permutation);
+}
+
+bool ProgramMaker::broadcast() {
+  Shape wide = shape();
+  Value input = get(narrower(wide), number());
+  return emit<nn::BroadcastOp>(RankedTensorType::get(wide, known(input).tensor.element), input);
+}
+
+bool ProgramMaker::slice() {
+  Value input = get(shape(), number());
+  Shape starts, sizes, steps;
+  for (int64_t size : shapeOf(input)) {
+    bool whole = random.chance(50);
+    int64_t step = whole ? 1 : random.chance(50) ? random.between(1, 3) : random.between(-3, -1);
+    starts.push_back(whole ? 0 : random.below(size));
+    int64_t room = (step > 0 ? size - 1 - starts.back() : starts.back()) / std::abs(step) + 1;
+    sizes.push_back(whole ? size : random.between(1, room));
+    steps.push_back(step);
+  }
+  return emit<nn::SliceOp>(input, starts, sizes, steps);
+}
+
+bool ProgramMaker::sliceAt() {
+  Value input = get(shape(), number());
+  Shape result = shapeOf(input);
+  int64_t axis = axisOf(result);
+  Value start = scalar(random.below(result[axis]));
+  result[axis] = random.between(1, result[axis]);
+  return emit<nn::SliceAtOp>(RankedTensorType::get(result, known(input).tensor.element), input, start,
+                             static_cast<uint64_t>(axis));
+}
+
+bool ProgramMaker::concat() {
+  Shape first = shape();
+  int64_t axis = axisOf(first);
+  Type element = number();
+  SmallVector<Value> inputs;
+  for (int64_t count = random.between(1, 3); count > 0; --count) {
+    Shape other = first;
+    other[axis] = random.chance(50) ? first[axis] : size();
+    inputs.push_back(get(other, element));
+  }
+  return emit<nn::ConcatOp>(ValueRange(inputs), static_cast<uint64_t>(axis));
+}
+
+bool ProgramMaker::pad() {
+  Value input = get(shape(), number());
+  Shape low, high;
+  for (int64_t size : shapeOf(input)) {
+    bool whole = random.chance(50);
+    low.push_back(whole ? 0 : random.between(-1, 2));
+    high.push_back(whole || size < 2 ? 0 : random.between(-1, 2));
+    if (size + low.back() + high.back() < 1)
+      low.back() = high.back() = 0;
+  }
+  return emit<nn::PadOp>(input, low, high, APFloat(double(random.chance(50) ? 0 : random.between(-3, 3))));
+}
+
+bool ProgramMaker::gather() {
+  Value input = get(shape(1, 3), number());
+  int64_t axis = axisOf(shapeOf(input)), size = shapeOf(input)[axis];
+  return emit<nn::GatherOp>(input, getIndices(shape(0, 2), -size, size - 1), Value(), static_cast<uint64_t>(axis));
+}
+
+bool ProgramMaker::gatherElements() {
+  Value input = get(shape(1, 3), number());
+  Shape rows = shapeOf(input);
+  int64_t axis = axisOf(rows), extent = rows[axis];
+  for (int64_t &row : rows)
+    row = random.chance(70) ? row : random.between(1, row);
+  rows[axis] = size();
+  return emit<nn::GatherElementsOp>(input, getIndices(rows, -extent, extent - 1), static_cast<uint64_t>(axis));
+}
+
+bool ProgramMaker::gatherNd() {
+  Value input = get(shape(1, 4), number());
+  Shape of = shapeOf(input);
+  int64_t rank = static_cast<int64_t>(of.size()), batch = random.below(rank), depth = random.between(1, rank - batch);
+  Shape rows(ArrayRef(of).take_front(batch));
+  for (int64_t extra = random.below(2); extra > 0; --extra)
+    rows.push_back(size());
+  rows.push_back(depth);
+  int64_t smallest = *llvm::min_element(ArrayRef(of).slice(batch, depth));
+  return emit<nn::GatherNdOp>(input, getIndices(rows, -smallest, smallest - 1), static_cast<uint64_t>(batch));
+}
+
+bool ProgramMaker::scatterNd() {
+  Value input = get(shape(1, 3), number());
+  Shape of = shapeOf(input);
+  int64_t rank = static_cast<int64_t>(of.size()), depth = random.between(1, rank);
+  Shape rows;
+  for (int64_t count = random.between(0, 2); count > 0; --count)
+    rows.push_back(size());
+  Shape updates = rows;
+  llvm::append_range(updates, ArrayRef(of).drop_front(depth));
+  rows.push_back(depth);
+  int64_t smallest = *llvm::min_element(ArrayRef(of).take_front(depth));
+  nn::ReduceKindAttr kind;
+  if (random.chance(60))
+    kind = nn::ReduceKindAttr::get(builder.getContext(), static_cast<nn::ReduceKind>(random.below(4)));
+  Value indices = getIndices(rows, -smallest, smallest - 1), from = get(updates, known(input).tensor.element);
+  return emit<nn::ScatterNdOp>(input, indices, from, kind);
+}
+
+//===----------------------------------------------------------------------===//
+// Reductions
+//===----------------------------------------------------------------------===//
+
+bool ProgramMaker::reduce() {
+  Value input = get(shape(), number());
+  Shape axes;
+  for (int64_t d = 0; d < known(input).tensor.rank(); ++d)
+    if (random.chance(50))
+      axes.push_back(d);
+  return emit<nn::ReduceOp>(static_cast<nn::ReduceKind>(random.below(4)), input, axes, random.chance(50));
+}
+
+bool ProgramMaker::argReduce() {
+  Value input = get(shape(), number(), /*exact=*/true);
+  return emit<nn::ArgReduceOp>(input, static_cast<uint64_t>(axisOf(shapeOf(input))), random.chance(50),
+                               random.chance(50), random.chance(50));
+}
+
+bool ProgramMaker::topK() {
+  Value input = get(shape(), number(), /*exact=*/true);
+  int64_t axis = axisOf(shapeOf(input));
+  return emit<nn::TopKOp>(input, static_cast<uint64_t>(random.between(1, shapeOf(input)[axis])),
+                          static_cast<uint64_t>(axis), random.chance(50));
+}
+
+bool ProgramMaker::cumSum() {
+  Value input = get(shape(), number());
+  return emit<nn::CumSumOp>(input, static_cast<uint64_t>(axisOf(shapeOf(input))), random.chance(50), random.chance(50));
+}
+
+//===----------------------------------------------------------------------===//
+// Products, norms, attention
+//===----------------------------------------------------------------------===//
+
+bool ProgramMaker::matmul() {
+  Shape left = shape(2, 4), right(ArrayRef(left).drop_back(2));
+  right = narrower(right);
+  right.push_back(left.back());
+  right.push_back(size());
+  Type element = random.chance(90) ? f64() : integer();
+  if (random.chance(30))
+    for (int64_t &dim : MutableArrayRef(left).drop_back(2))
+      dim = random.chance(50) ? 1 : dim;
+  return emit<nn::MatmulOp>(get(left, element), get(right, element));
+}
+
+bool ProgramMaker::packedMatmul() {
+  Value left = get(shape(), f64());
+  int64_t columns = size(), width = random.between(1, 4);
+  Shape packed{(columns + width - 1) / width, shapeOf(left).back(), width};
+  return emit<nn::PackedMatmulOp>(left, get(packed, f64()), static_cast<uint64_t>(columns));
+}
+
+bool ProgramMaker::softmax() {
+  Value input = get(shape(), f64());
+  return emit<nn::SoftmaxOp>(input, static_cast<uint64_t>(axisOf(shapeOf(input))), random.chance(30),
+                             random.chance(30));
+}
+
+bool ProgramMaker::layerNorm() {
+  Value input = get(shape(), f64());
+  int64_t axis = axisOf(shapeOf(input));
+  Shape inner(ArrayRef<int64_t>(shapeOf(input)).drop_front(axis));
+  Value scale = random.chance(70) ? get(narrower(inner), f64()) : Value();
+  Value bias = random.chance(50) ? get(narrower(inner), f64()) : Value();
+  return emit<nn::LayerNormOp>(input, scale, bias, static_cast<uint64_t>(axis), APFloat(0.1), random.chance(40));
+}
+
+bool ProgramMaker::lrn() {
+  return emit<nn::LrnOp>(get(shape(2, 4), f64()), APFloat(0.5), APFloat(0.75), APFloat(1.0),
+                         static_cast<uint64_t>(random.between(1, 4)));
+}
+
+bool ProgramMaker::groupNorm() {
+  Shape of = shape(2, 4);
+  int64_t groups = random.between(1, 3);
+  if (of[1] % groups)
+    of[1] = groups * random.between(1, 3);
+  Shape channels{of[1]};
+  return emit<nn::GroupNormOp>(get(of, f64()), get(channels, f64()), get(channels, f64()),
+                               static_cast<uint64_t>(groups), APFloat(0.1));
+}
+
+bool ProgramMaker::attention() {
+  int64_t kvHeads = random.between(1, 3), group = random.between(1, 3), batch = random.between(1, 3);
+  int64_t rows = size(), keys = random.chance(50) ? rows : size(), depth = random.between(1, 3),
+          width = random.between(1, 3);
+  Value q = get({batch, kvHeads * group, rows, depth}, f64()), k = get({batch, kvHeads, keys, depth}, f64()),
+        v = get({batch, kvHeads, keys, width}, f64()), mask;
+  if (random.chance(50))
+    mask = get(narrower({batch, kvHeads * group, rows, keys}), random.chance(50) ? i1() : f64());
+  bool causal = random.chance(40);
+  return emit<nn::AttentionOp>(q, k, v, mask, APFloat(0.5), causal, random.chance(50) ? 0 : keys - rows,
+                               APFloat(random.chance(30) ? 2.0 : 0.0), mask || causal || random.chance(20));
+}
+
+bool ProgramMaker::rotary() {
+  Shape of = shape();
+  if (of.back() < 2)
+    of.back() = 2 * random.between(1, 3);
+  Shape angles = narrower(Shape(ArrayRef(of).drop_back()));
+  angles.push_back(random.between(1, of.back() / 2));
+  return emit<nn::RotaryOp>(get(of, f64()), get(angles, f64()), get(angles, f64()), random.chance(50));
+}
+
+//===----------------------------------------------------------------------===//
+// Convolution and pooling
+//===----------------------------------------------------------------------===//
+
+/// Windows that fit; half the time of the kind that can be split (stride divides, output = input / stride).
+ProgramMaker::Windows ProgramMaker::windows(ArrayRef<int64_t> spatial) {
+  Windows windows;
+  for (int64_t size : spatial) {
+    int64_t kernel = random.between(1, 3), dilation = random.chance(80) ? 1 : 2, stride = random.chance(60) ? 1 : 2;
+    int64_t reach = dilation * (kernel - 1) + 1, before = random.below(reach), after = random.below(reach);
+    if (random.chance(60)) {
+      before = random.below(reach);
+      after = std::max<int64_t>(0, reach - stride - before);
+    }
+    if (size + before + after < reach) {
+      kernel = stride = dilation = 1;
+      before = after = 0;
+    }
+    windows.kernel.push_back(kernel);
+    windows.strides.push_back(stride);
+    windows.dilations.push_back(dilation);
+    windows.begin.push_back(before);
+    windows.end.push_back(after);
+  }
+  return windows;
+}
+
+bool ProgramMaker::conv() {
+  int64_t groups = random.between(1, 3), perGroup = random.between(1, 3), outputs = groups * random.between(1, 3);
+  Shape input{size(), groups * perGroup};
+  for (int64_t rank = random.between(1, 2); rank > 0; --rank)
+    input.push_back(random.between(1, 8));
+  Windows w = windows(ArrayRef(input).drop_front(2));
+  Shape weight{outputs, perGroup};
+  llvm::append_range(weight, w.kernel);
+  Value bias = random.chance(50) ? get({outputs}, f64()) : Value();
+  return emit<nn::ConvOp>(get(input, f64()), get(weight, f64()), bias, w.strides, w.dilations, w.begin, w.end,
+                          static_cast<uint64_t>(groups), random.chance(30));
+}
+
+bool ProgramMaker::convTranspose() {
+  int64_t groups = random.between(1, 3), perGroup = random.between(1, 3);
+  Shape input{size(), groups * random.between(1, 3)};
+  for (int64_t rank = random.between(1, 2); rank > 0; --rank)
+    input.push_back(random.between(1, 6));
+  Windows w = windows(ArrayRef(input).drop_front(2));
+  Shape weight{input[1], perGroup}, extra;
+  llvm::append_range(weight, w.kernel);
+  for (size_t i = 0; i < w.kernel.size(); ++i) {
+    extra.push_back(random.below(w.strides[i]));
+    w.end[i] = random.chance(50) ? 0 : w.end[i];
+    if ((input[i + 2] - 1) * w.strides[i] + extra[i] + w.dilations[i] * (w.kernel[i] - 1) + 1 - w.begin[i] - w.end[i] <
+        1)
+      w.begin[i] = w.end[i] = 0;
+  }
+  Value bias = random.chance(50) ? get({groups * perGroup}, f64()) : Value();
+  return emit<nn::ConvTransposeOp>(get(input, f64()), get(weight, f64()), bias, w.strides, w.dilations, w.begin, w.end,
+                                   extra, static_cast<uint64_t>(groups));
+}
+
+bool ProgramMaker::maxPool() {
+  Shape input{size(), size()};
+  for (int64_t rank = random.between(1, 2); rank > 0; --rank)
+    input.push_back(random.between(1, 8));
+  Windows w = windows(ArrayRef(input).drop_front(2));
+  return emit<nn::MaxPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end);
+}
+
+bool ProgramMaker::avgPool() {
+  Shape input{size(), size()};
+  for (int64_t rank = random.between(1, 2); rank > 0; --rank)
+    input.push_back(random.between(1, 8));
+  Windows w = windows(ArrayRef(input).drop_front(2));
+  return emit<nn::AvgPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end, random.chance(50));
+}
+
+//===----------------------------------------------------------------------===//
+// Table
+//===----------------------------------------------------------------------===//
+
+const std::vector<ProgramMaker::Entry> &ProgramMaker::makers() {
+  using P = ProgramMaker;
+  static const std::vector<Entry> all = {
+      {"weight", &P::weight},
+      {"constant", &P::constant},
+      {"iota", &P::iota},
+      {"neg", &P::unaryOfNumber<nn::NegOp>},
+      {"abs", &P::unaryOfNumber<nn::AbsOp>},
+      {"sign", &P::jumpingUnary<nn::SignOp>},
+      {"exp", &P::unary<nn::ExpOp>},
+      {"log", &P::positiveUnary<nn::LogOp>},
+      {"sqrt", &P::positiveUnary<nn::SqrtOp>},
+      {"rsqrt", &P::positiveUnary<nn::RsqrtOp>},
+      {"reciprocal", &P::positiveUnary<nn::ReciprocalOp>},
+      {"sin", &P::unary<nn::SinOp>},
+      {"cos", &P::unary<nn::CosOp>},
+      {"tanh", &P::unary<nn::TanhOp>},
+      {"erf", &P::unary<nn::ErfOp>},
+      {"floor", &P::jumpingUnary<nn::FloorOp>},
+      {"ceil", &P::jumpingUnary<nn::CeilOp>},
+      {"round", &P::jumpingUnary<nn::RoundOp>},
+      {"sigmoid", &P::unary<nn::SigmoidOp>},
+      {"relu", &P::unaryOfNumber<nn::ReluOp>},
+      {"silu", &P::unary<nn::SiluOp>},
+      {"softplus", &P::unary<nn::SoftplusOp>},
+      {"not", &P::notOp},
+      {"gelu", &P::gelu},
+      {"leaky_relu", &P::leakyRelu},
+      {"elu", &P::elu},
+      {"hard_sigmoid", &P::hardSigmoid},
+      {"is_nan", &P::unary<nn::IsNanOp>},
+      {"add", &P::binary<nn::AddOp>},
+      {"sub", &P::binary<nn::SubOp>},
+      {"mul", &P::binary<nn::MulOp>},
+      {"div", &P::div},
+      {"pow", &P::pow},
+      {"max", &P::binary<nn::MaxOp>},
+      {"min", &P::binary<nn::MinOp>},
+      {"mod", &P::mod},
+      {"and", &P::logical<nn::AndOp>},
+      {"or", &P::logical<nn::OrOp>},
+      {"xor", &P::logical<nn::XorOp>},
+      {"compare", &P::compare},
+      {"select", &P::select},
+      {"cast", &P::cast},
+      {"reshape", &P::reshape},
+      {"transpose", &P::transpose},
+      {"broadcast", &P::broadcast},
+      {"slice", &P::slice},
+      {"slice_at", &P::sliceAt},
+      {"concat", &P::concat},
+      {"pad", &P::pad},
+      {"gather", &P::gather},
+      {"gather_elements", &P::gatherElements},
+      {"gather_nd", &P::gatherNd},
+      {"scatter_nd", &P::scatterNd},
+      {"reduce", &P::reduce},
+      {"arg_reduce", &P::argReduce},
+      {"top_k", &P::topK},
+      {"cum_sum", &P::cumSum},
+      {"matmul", &P::matmul},
+      {"packed_matmul", &P::packedMatmul},
+      {"softmax", &P::softmax},
+      {"layer_norm", &P::layerNorm},
+      {"lrn", &P::lrn},
+      {"group_norm", &P::groupNorm},
+      {"attention", &P::attention},
+      {"rotary", &P::rotary},
+      {"conv", &P::conv},
+      {"conv_transpose", &P::convTranspose},
+      {"max_pool", &P::maxPool},
+      {"avg_pool", &P::avgPool},
+  };
+  return all;
+}
+
+bool ProgramMaker::notOp() { return emit<nn::NotOp>(get(shape(0), i1())); }

@@ -1,0 +1,46 @@
+// Random programs, meshes and shardings: the partitioned program must compute what the whole one does.
+#include "Check.h"
+#include "Context.h"
+#include "gtest/gtest.h"
+
+using namespace mpopt;
+
+namespace {
+
+/// Seeds per case: cases run in parallel, and a failure names its seed.
+constexpr uint64_t kSeedsPerCase = 200;
+
+class RandomPrograms : public testing::TestWithParam<uint64_t> {
+protected:
+  RandomPrograms() { fuzz::loadDialects(context); }
+  mlir::MLIRContext context{mlir::MLIRContext::Threading::DISABLED};
+};
+
+TEST_P(RandomPrograms, AreTheSameWhenPartitioned) {
+  for (uint64_t seed = GetParam() * kSeedsPerCase; seed < (GetParam() + 1) * kSeedsPerCase; ++seed)
+    ASSERT_EQ(fuzz::runSeed(&context, seed), "");
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomPrograms, testing::Range<uint64_t>(0, 10));
+
+class EachFactor : public testing::TestWithParam<llvm::StringRef> {
+protected:
+  EachFactor() { fuzz::loadDialects(context); }
+  mlir::MLIRContext context{mlir::MLIRContext::Threading::DISABLED};
+};
+
+TEST_P(EachFactor, Alone) {
+  int64_t runs = 0;
+  EXPECT_EQ(fuzz::runFactors(&context, GetParam(), 12, runs), "");
+}
+INSTANTIATE_TEST_SUITE_P(Operators, EachFactor, testing::ValuesIn(fuzz::ProgramMaker::names()),
+                         [](const auto &info) { return info.param.str(); });
+
+TEST(ProgramMaker, KnowsEveryOperator) {
+  mlir::MLIRContext context;
+  fuzz::loadDialects(context);
+  auto names = fuzz::ProgramMaker::names();
+  for (mlir::RegisteredOperationName op : context.getRegisteredOperationsByDialect("nn"))
+    EXPECT_TRUE(llvm::is_contained(names, op.stripDialect())) << op.getStringRef().str();
+}
+
+} // namespace

@@ -1,0 +1,147 @@
+#include "Shardings.h"
+#include "mpopt/Dialect/Shd/Reshard.h"
+
+using namespace mlir;
+using namespace mpopt;
+using namespace mpopt::fuzz;
+
+static FlatSymbolRefAttr meshName(MLIRContext *context) { return FlatSymbolRefAttr::get(context, "mesh"); }
+
+shd::MeshAttr mpopt::fuzz::addMesh(ModuleOp module, ArrayRef<int64_t> sizes) {
+  MLIRContext *context = module.getContext();
+  SmallVector<shd::MeshAxisAttr> axes;
+  for (auto [i, size] : llvm::enumerate(sizes))
+    axes.push_back(shd::MeshAxisAttr::get(context, StringAttr::get(context, std::string(1, char('a' + i))), size, 0));
+  auto mesh = shd::MeshAttr::get(context, axes);
+  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
+  shd::MeshOp::create(builder, module.getLoc(), "mesh", mesh);
+  return mesh;
+}
+
+SmallVector<int64_t> mpopt::fuzz::randomMesh(Random &random) {
+  static const std::vector<SmallVector<int64_t>> meshes = {{2}, {3}, {2, 2}, {2, 3}, {2, 2, 2}};
+  return random.pick(meshes);
+}
+
+static ArrayAttr toArray(MLIRContext *context, ArrayRef<shd::ShardingAttr> shardings) {
+  return ArrayAttr::get(context, SmallVector<Attribute>(shardings.begin(), shardings.end()));
+}
+
+LogicalResult mpopt::fuzz::apply(Operation *op, const shd::FactorSharding &strategy, shd::MeshAttr mesh) {
+  shd::PartitionRule rule = cast<shd::PartitionInterface>(op).getPartitionRule();
+  auto shardings = shd::getShardings(rule, strategy, meshName(op->getContext()), mesh);
+  if (failed(shardings))
+    return failure();
+  op->setAttr(shd::kInAttr, toArray(op->getContext(), shardings->in));
+  op->setAttr(shd::kOutAttr, toArray(op->getContext(), shardings->out));
+  return success();
+}
+
+bool mpopt::fuzz::replicateOp(Operation *op, shd::MeshAttr mesh) {
+  Attribute in = op->getAttr(shd::kInAttr), out = op->getAttr(shd::kOutAttr);
+  shd::FactorSharding none;
+  none.axes.resize(cast<shd::PartitionInterface>(op).getPartitionRule().factors.size());
+  (void)apply(op, none, mesh);
+  return op->getAttr(shd::kInAttr) != in || op->getAttr(shd::kOutAttr) != out;
+}
+
+static shd::ShardingAttr replicated(Type type) {
+  return shd::ShardingAttr::replicated(meshName(type.getContext()), cast<RankedTensorType>(type).getRank());
+}
+
+bool mpopt::fuzz::replicateArg(func::FuncOp main, unsigned i) {
+  Attribute before = main.getArgAttr(i, shd::kShardingAttr), after = replicated(main.getArgument(i).getType());
+  main.setArgAttr(i, shd::kShardingAttr, after);
+  return before != after;
+}
+
+bool mpopt::fuzz::replicateResult(func::FuncOp main, unsigned i) {
+  Attribute before = main.getResultAttr(i, shd::kShardingAttr), after = replicated(main.getResultTypes()[i]);
+  main.setResultAttr(i, shd::kShardingAttr, after);
+  return before != after;
+}
+
+void mpopt::fuzz::replicate(Program &program, shd::MeshAttr mesh) {
+  func::FuncOp main = program.main();
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    replicateArg(main, i);
+  for (unsigned i = 0; i < main.getNumResults(); ++i)
+    replicateResult(main, i);
+  for (Operation &op : main.getBody().front().without_terminator())
+    replicateOp(&op, mesh);
+}
+
+/// A sharding without partial sums, drawn at random.
+static shd::ShardingAttr randomSharding(Type type, shd::MeshAttr mesh, Random &random) {
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(type).getShape();
+  SmallVector<SmallVector<StringAttr>> axes(shape.size());
+  for (shd::MeshAxisAttr axis : mesh.getAxes())
+    if (!shape.empty() && random.chance(50))
+      axes[random.below(static_cast<int64_t>(shape.size()))].push_back(axis.getName());
+  SmallVector<shd::DimShardingAttr> dims;
+  for (auto &one : axes) {
+    if (random.chance(30))
+      std::reverse(one.begin(), one.end());
+    dims.push_back(shd::DimShardingAttr::get(type.getContext(), one, 1));
+  }
+  return shd::ShardingAttr::get(type.getContext(), meshName(type.getContext()), dims, {}, shd::ReduceKind::Sum);
+}
+
+/// Draws a strategy axis by axis; what cannot be expressed is taken back.
+static shd::FactorSharding randomStrategy(Operation *op, shd::MeshAttr mesh, Random &random, bool mayBePartial) {
+  shd::PartitionRule rule = cast<shd::PartitionInterface>(op).getPartitionRule();
+  shd::FactorSharding strategy;
+  strategy.axes.resize(rule.factors.size());
+  if (!rule.linearIn.empty())
+    strategy.linearSet = random.below(static_cast<int64_t>(rule.linearIn.size()));
+  SmallVector<shd::MeshAxisAttr> axes(mesh.getAxes());
+  if (random.chance(30))
+    std::reverse(axes.begin(), axes.end());
+  for (shd::MeshAxisAttr axis : axes) {
+    shd::FactorSharding next = strategy;
+    int64_t kind = random.below(10);
+    if (kind < 7 && !rule.factors.empty())
+      random.pick(next.axes).push_back(axis.getName());
+    else if (kind == 7 && mayBePartial && !rule.linearIn.empty())
+      next.unreduced.push_back(axis.getName());
+    else
+      continue;
+    if (succeeded(shd::getShardings(rule, next, meshName(op->getContext()), mesh)))
+      strategy = next;
+  }
+  return strategy;
+}
+
+/// Whether every operand can be had in the sharding that the operation wants.
+static bool isReachable(Operation *op, shd::MeshAttr mesh) {
+  auto price = [&](const shd::ReshardStep &step, double in, double out) {
+    return shd::defaultReshardPrice(step, in, out, mesh);
+  };
+  for (auto [operand, wanted] : llvm::zip(op->getOperands(), op->getAttrOfType<ArrayAttr>(shd::kInAttr))) {
+    shd::ShardingAttr from;
+    if (auto result = dyn_cast<OpResult>(operand))
+      from =
+          cast<shd::ShardingAttr>(result.getOwner()->getAttrOfType<ArrayAttr>(shd::kOutAttr)[result.getResultNumber()]);
+    else
+      from = cast<func::FuncOp>(op->getParentOp())
+                 .getArgAttrOfType<shd::ShardingAttr>(cast<BlockArgument>(operand).getArgNumber(), shd::kShardingAttr);
+    if (failed(shd::findReshard(from, cast<shd::ShardingAttr>(wanted), cast<RankedTensorType>(operand.getType()), mesh,
+                                price)))
+      return false;
+  }
+  return true;
+}
+
+void mpopt::fuzz::shardAtRandom(Program &program, shd::MeshAttr mesh, Random &random) {
+  replicate(program, mesh);
+  func::FuncOp main = program.main();
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    main.setArgAttr(i, shd::kShardingAttr, randomSharding(main.getArgument(i).getType(), mesh, random));
+  for (unsigned i = 0; i < main.getNumResults(); ++i)
+    main.setResultAttr(i, shd::kShardingAttr, randomSharding(main.getResultTypes()[i], mesh, random));
+  for (Operation &op : main.getBody().front().without_terminator()) {
+    (void)apply(&op, randomStrategy(&op, mesh, random, /*mayBePartial=*/true), mesh);
+    if (!isReachable(&op, mesh))
+      (void)apply(&op, randomStrategy(&op, mesh, random, /*mayBePartial=*/false), mesh);
+  }
+}

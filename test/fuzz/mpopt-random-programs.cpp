@@ -1,0 +1,59 @@
+// Runs random programs by seed, or each factor of each operator.
+#include "Check.h"
+#include "Context.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace mpopt;
+namespace cl = llvm::cl;
+
+static cl::opt<std::string> seeds("seeds", cl::desc("First and past-the-last seed"), cl::value_desc("A:B"),
+                                  cl::init("0:1000"));
+static cl::opt<std::string> factorsOf("factors", cl::desc("Split each factor of this operator ('all': of each) alone"),
+                                      cl::value_desc("operator"));
+static cl::opt<int64_t> instances("instances", cl::desc("Programs per operator for --factors"), cl::init(50));
+static cl::opt<int64_t> most("failures", cl::desc("Stop after so many failures"), cl::init(1));
+
+namespace {
+
+int64_t failures = 0;
+
+void note(const std::string &problem) {
+  if (problem.empty())
+    return;
+  ++failures;
+  llvm::outs() << problem << "\n";
+  llvm::outs().flush();
+}
+
+int64_t runFactors(mlir::MLIRContext *context) {
+  int64_t runs = 0;
+  for (llvm::StringRef name : fuzz::ProgramMaker::names())
+    if (failures < most && (factorsOf == "all" || factorsOf == name))
+      note(fuzz::runFactors(context, name, instances, runs));
+  return runs;
+}
+
+int64_t runSeeds(mlir::MLIRContext *context, uint64_t first, uint64_t last) {
+  int64_t runs = 0;
+  for (uint64_t seed = first; seed < last && failures < most; ++seed, ++runs)
+    note(fuzz::runSeed(context, seed));
+  return runs;
+}
+
+} // namespace
+
+int main(int argc, char **argv) {
+  cl::ParseCommandLineOptions(argc, argv, "Partitions random programs and compares them with the whole ones\n");
+  uint64_t first, last;
+  auto [from, to] = llvm::StringRef(seeds).split(':');
+  if (from.getAsInteger(10, first) || to.getAsInteger(10, last)) {
+    llvm::errs() << "mpopt-random-programs: --seeds takes two numbers, A:B\n";
+    return 1;
+  }
+  mlir::MLIRContext context(mlir::MLIRContext::Threading::DISABLED);
+  fuzz::loadDialects(context);
+  int64_t runs = factorsOf.empty() ? runSeeds(&context, first, last) : runFactors(&context);
+  llvm::outs() << runs << " programs, " << failures << " failures\n";
+  return failures ? 1 : 0;
+}
