@@ -223,10 +223,14 @@ std::string mpopt::fuzz::runFactors(MLIRContext *context, StringRef name, int64_
         }
         if (failed(apply(op, strategy, mesh)))
           continue;
-        ++runs;
-        if (std::string problem = check(program); !problem.empty())
-          return name.str() + ", instance " + std::to_string(seed) + ", factor " + std::to_string(i) + ": " +
-                 report(program, problem);
+        for (bool whole : {true, false}) {
+          if (!whole)
+            shardInputsAs(op);
+          ++runs;
+          if (std::string problem = check(program); !problem.empty())
+            return name.str() + ", instance " + std::to_string(seed) + ", factor " + std::to_string(i) + ": " +
+                   report(program, problem);
+        }
       }
     }
   }

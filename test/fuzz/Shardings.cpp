@@ -87,30 +87,85 @@ static shd::ShardingAttr randomSharding(Type type, shd::MeshAttr mesh, Random &r
   return shd::ShardingAttr::get(type.getContext(), meshName(type.getContext()), dims, {}, shd::ReduceKind::Sum);
 }
 
-/// Draws a strategy axis by axis; what cannot be expressed is taken back.
-static shd::FactorSharding randomStrategy(Operation *op, shd::MeshAttr mesh, Random &random, bool mayBePartial) {
-  shd::PartitionRule rule = cast<shd::PartitionInterface>(op).getPartitionRule();
-  shd::FactorSharding strategy;
-  strategy.axes.resize(rule.factors.size());
-  if (!rule.linearIn.empty())
-    strategy.linearSet = random.below(static_cast<int64_t>(rule.linearIn.size()));
-  SmallVector<shd::MeshAxisAttr> axes(mesh.getAxes());
-  if (random.chance(30))
-    std::reverse(axes.begin(), axes.end());
-  for (shd::MeshAxisAttr axis : axes) {
-    shd::FactorSharding next = strategy;
-    int64_t kind = random.below(10);
-    if (kind < 7 && !rule.factors.empty())
-      random.pick(next.axes).push_back(axis.getName());
-    else if (kind == 7 && mayBePartial && !rule.linearIn.empty())
-      next.unreduced.push_back(axis.getName());
-    else
-      continue;
-    if (succeeded(shd::getShardings(rule, next, meshName(op->getContext()), mesh)))
-      strategy = next;
-  }
-  return strategy;
+/// The sharding in which a value is made.
+static shd::ShardingAttr shardingOf(Value value) {
+  if (auto result = dyn_cast<OpResult>(value))
+    return cast<shd::ShardingAttr>(
+        result.getOwner()->getAttrOfType<ArrayAttr>(shd::kOutAttr)[result.getResultNumber()]);
+  auto argument = cast<BlockArgument>(value);
+  return cast<func::FuncOp>(argument.getOwner()->getParentOp())
+      .getArgAttrOfType<shd::ShardingAttr>(argument.getArgNumber(), shd::kShardingAttr);
 }
+
+namespace {
+
+/// Draws a strategy axis by axis; what cannot be expressed is taken back. An axis that splits an operand, or over which it is partial,
+/// often stays where it is, so that padding and partial sums travel through several operations.
+class StrategyDraw {
+public:
+  StrategyDraw(Operation *op, shd::MeshAttr mesh, Random &random)
+      : op(op), mesh(mesh), random(random), rule(cast<shd::PartitionInterface>(op).getPartitionRule()) {}
+
+  shd::FactorSharding draw(bool mayBePartial) {
+    shd::FactorSharding strategy;
+    strategy.axes.resize(rule.factors.size());
+    SmallVector<shd::MeshAxisAttr> axes(mesh.getAxes());
+    if (random.chance(30))
+      std::reverse(axes.begin(), axes.end());
+    for (shd::MeshAxisAttr axis : axes) {
+      shd::FactorSharding next = strategy;
+      if (!(random.chance(60) && follow(next, axis.getName(), mayBePartial)))
+        place(next, axis.getName(), mayBePartial);
+      if (succeeded(shd::getShardings(rule, next, meshName(op->getContext()), mesh)))
+        strategy = next;
+    }
+    return strategy;
+  }
+
+private:
+  /// Uses the axis as some operand has it; false when none does.
+  bool follow(shd::FactorSharding &next, StringAttr axis, bool mayBePartial) {
+    for (auto [t, operand] : llvm::enumerate(op->getOperands())) {
+      shd::ShardingAttr from = shardingOf(operand);
+      if (mayBePartial && llvm::is_contained(from.getUnreduced(), axis) && makePartial(next, axis, t))
+        return true;
+      for (auto [dim, factors] : llvm::zip(from.getDims(), rule.operandDims[t]))
+        if (!factors.empty() && llvm::is_contained(dim.getAxes(), axis)) {
+          next.axes[random.chance(70) ? factors.front() : random.pick(factors)].push_back(axis);
+          return true;
+        }
+    }
+    return false;
+  }
+
+  bool makePartial(shd::FactorSharding &next, StringAttr axis, size_t operand) {
+    for (auto [i, set] : llvm::enumerate(rule.linearIn))
+      if (llvm::is_contained(set, static_cast<unsigned>(operand)) && (next.unreduced.empty() || next.linearSet == i)) {
+        next.linearSet = i;
+        next.unreduced.push_back(axis);
+        return true;
+      }
+    return false;
+  }
+
+  void place(shd::FactorSharding &next, StringAttr axis, bool mayBePartial) {
+    int64_t kind = random.below(10);
+    if (kind < 7 && !rule.factors.empty()) {
+      random.pick(next.axes).push_back(axis);
+    } else if (kind == 7 && mayBePartial && !rule.linearIn.empty()) {
+      if (next.unreduced.empty())
+        next.linearSet = random.below(static_cast<int64_t>(rule.linearIn.size()));
+      next.unreduced.push_back(axis);
+    }
+  }
+
+  Operation *op;
+  shd::MeshAttr mesh;
+  Random &random;
+  shd::PartitionRule rule;
+};
+
+} // namespace
 
 /// Whether every operand can be had in the sharding that the operation wants.
 static bool isReachable(Operation *op, shd::MeshAttr mesh) {
@@ -118,18 +173,19 @@ static bool isReachable(Operation *op, shd::MeshAttr mesh) {
     return shd::defaultReshardPrice(step, in, out, mesh);
   };
   for (auto [operand, wanted] : llvm::zip(op->getOperands(), op->getAttrOfType<ArrayAttr>(shd::kInAttr))) {
-    shd::ShardingAttr from;
-    if (auto result = dyn_cast<OpResult>(operand))
-      from =
-          cast<shd::ShardingAttr>(result.getOwner()->getAttrOfType<ArrayAttr>(shd::kOutAttr)[result.getResultNumber()]);
-    else
-      from = cast<func::FuncOp>(op->getParentOp())
-                 .getArgAttrOfType<shd::ShardingAttr>(cast<BlockArgument>(operand).getArgNumber(), shd::kShardingAttr);
-    if (failed(shd::findReshard(from, cast<shd::ShardingAttr>(wanted), cast<RankedTensorType>(operand.getType()), mesh,
-                                price)))
+    if (failed(shd::findReshard(shardingOf(operand), cast<shd::ShardingAttr>(wanted),
+                                cast<RankedTensorType>(operand.getType()), mesh, price)))
       return false;
   }
   return true;
+}
+
+void mpopt::fuzz::shardInputsAs(Operation *op) {
+  auto main = cast<func::FuncOp>(op->getParentOp());
+  for (auto [operand, wanted] : llvm::zip(op->getOperands(), op->getAttrOfType<ArrayAttr>(shd::kInAttr)))
+    if (auto argument = dyn_cast<BlockArgument>(operand);
+        argument && cast<shd::ShardingAttr>(wanted).getUnreduced().empty())
+      main.setArgAttr(argument.getArgNumber(), shd::kShardingAttr, wanted);
 }
 
 void mpopt::fuzz::shardAtRandom(Program &program, shd::MeshAttr mesh, Random &random) {
@@ -140,8 +196,8 @@ void mpopt::fuzz::shardAtRandom(Program &program, shd::MeshAttr mesh, Random &ra
   for (unsigned i = 0; i < main.getNumResults(); ++i)
     main.setResultAttr(i, shd::kShardingAttr, randomSharding(main.getResultTypes()[i], mesh, random));
   for (Operation &op : main.getBody().front().without_terminator()) {
-    (void)apply(&op, randomStrategy(&op, mesh, random, /*mayBePartial=*/true), mesh);
+    (void)apply(&op, StrategyDraw(&op, mesh, random).draw(/*mayBePartial=*/true), mesh);
     if (!isReachable(&op, mesh))
-      (void)apply(&op, randomStrategy(&op, mesh, random, /*mayBePartial=*/false), mesh);
+      (void)apply(&op, StrategyDraw(&op, mesh, random).draw(/*mayBePartial=*/false), mesh);
   }
 }

@@ -17,6 +17,8 @@ void shardAtRandom(Program &program, shd::MeshAttr mesh, Random &random);
 void replicate(Program &program, shd::MeshAttr mesh);
 /// Writes what follows from a strategy onto one operation; failure when the strategy cannot be expressed.
 mlir::LogicalResult apply(mlir::Operation *op, const shd::FactorSharding &strategy, shd::MeshAttr mesh);
+/// Gives the inputs that an operation reads the shardings that it wants, so that padding reaches it as it came.
+void shardInputsAs(mlir::Operation *op);
 /// Makes one operation, argument or result replicated; false when it was already.
 bool replicateOp(mlir::Operation *op, shd::MeshAttr mesh);
 bool replicateArg(mlir::func::FuncOp main, unsigned i);
