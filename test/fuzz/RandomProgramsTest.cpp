@@ -8,7 +8,7 @@ using namespace mpopt;
 namespace {
 
 /// Seeds per case: cases run in parallel, and a failure names its seed.
-constexpr uint64_t kSeedsPerCase = 200;
+constexpr uint64_t kSeedsPerCase = 1000;
 
 class RandomPrograms : public testing::TestWithParam<uint64_t> {
 protected:
@@ -30,7 +30,7 @@ protected:
 
 TEST_P(EachFactor, Alone) {
   int64_t runs = 0;
-  EXPECT_EQ(fuzz::runFactors(&context, GetParam(), 12, runs), "");
+  EXPECT_EQ(fuzz::runFactors(&context, GetParam(), 40, runs), "");
 }
 INSTANTIATE_TEST_SUITE_P(Operators, EachFactor, testing::ValuesIn(fuzz::ProgramMaker::names()),
                          [](const auto &info) { return info.param.str(); });
