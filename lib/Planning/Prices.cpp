@@ -126,32 +126,42 @@ std::pair<unsigned, unsigned> Prices::relabelled(unsigned from, unsigned to) {
   return {intern(first), intern(second)};
 }
 
-double Prices::findReshard(unsigned from, unsigned to, RankedTensorType type) const {
-  auto price = [&](const shd::ReshardStep &s, double in, double out) { return step(s, in, out); };
+double Prices::findReshard(unsigned from, unsigned to, RankedTensorType type) {
+  auto [table, isNew] =
+      tables.try_emplace(type.getAsOpaquePointer(), type, machine::bytesOf(dtypeOf(type.getElementType())), mesh);
+  auto price = [&](shd::ReshardStep::Kind kind, ArrayRef<int> axes, double in, double out) {
+    return step(kind, axes, in, out);
+  };
+  if (std::optional<double> seconds = table->second.find(shardings[from], shardings[to], price))
+    return *seconds;
+  return searchReshard(from, to, type);
+}
+
+double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) const {
+  auto price = [&](const shd::ReshardStep &s, double in, double out) { return step(s.kind, indices(s.axes), in, out); };
   FailureOr<SmallVector<shd::ReshardStep>> steps =
       shd::findReshard(shardings[from], shardings[to], type, mesh.attr, price);
   if (failed(steps))
     return search::kForbidden;
-  double element = machine::bytesOf(dtypeOf(type.getElementType())), seconds = 0;
   auto bytes = [&](shd::ShardingAttr sharding) {
-    double bytes = element;
+    double bytes = machine::bytesOf(dtypeOf(type.getElementType()));
     for (int64_t size : sharding.getLocalShape(type.getShape(), mesh.attr))
       bytes *= size;
     return bytes;
   };
-  double in = bytes(shardings[from]);
+  double in = bytes(shardings[from]), seconds = 0;
   for (const shd::ReshardStep &s : *steps) {
     double out = bytes(s.after);
-    seconds += step(s, in, out);
+    seconds += step(s.kind, indices(s.axes), in, out);
     in = out;
   }
   return seconds;
 }
 
-double Prices::step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const {
-  if (step.kind == shd::ReshardStep::Slice || step.kind == shd::ReshardStep::KeepFirst)
+double Prices::step(shd::ReshardStep::Kind kind, ArrayRef<int> axes, double bytesIn, double bytesOut) const {
+  if (kind == shd::ReshardStep::Slice || kind == shd::ReshardStep::KeepFirst)
     return cost::memorySeconds(machine, bytesOut);
-  return cost::collectiveSeconds(machine, mesh.mesh, indices(step.axes), collectiveOf(step.kind), bytesIn);
+  return cost::collectiveSeconds(machine, mesh.mesh, axes, collectiveOf(kind), bytesIn);
 }
 
 double Prices::compute(const shd::OpWork &work, Type element) const {

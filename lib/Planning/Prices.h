@@ -2,6 +2,7 @@
 #define MPOPT_LIB_PLANNING_PRICES_H
 
 #include "Mesh.h"
+#include "ReshardTable.h"
 #include "mpopt/Cost/Cost.h"
 #include "mpopt/Dialect/Shd/PartitionRule.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
@@ -28,15 +29,17 @@ public:
   double internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const;
 
 private:
-  double step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const;
+  double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const;
+  double searchReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
   std::pair<unsigned, unsigned> relabelled(unsigned from, unsigned to);
-  double findReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
+  double findReshard(unsigned from, unsigned to, mlir::RankedTensorType type);
   llvm::SmallVector<int> indices(llvm::ArrayRef<mlir::StringAttr> axes) const;
 
   const machine::Machine &machine;
   const PlanMesh &mesh;
   std::vector<shd::ShardingAttr> shardings;
   llvm::DenseMap<shd::ShardingAttr, unsigned> ids;
+  std::map<const void *, ReshardTable> tables; ///< By type; looked up only.
   llvm::DenseMap<mlir::Type, llvm::DenseMap<std::pair<unsigned, unsigned>, double>> reshards;
 };
 

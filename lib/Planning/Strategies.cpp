@@ -29,7 +29,7 @@ private:
       return add();
     size_t axis = targets.size();
     for (int target = kNothing; target < numFactors + static_cast<int>(linearSets.size()); ++target) {
-      if (!allows(axis, target) || !keepsRuns(axis, target))
+      if (!allows(axis, target) || !keepsRuns(axis, target) || !keepsTogether(axis, target))
         continue;
       int64_t size = mesh.mesh.axes[axis].size;
       if (isFactor(target))
@@ -107,6 +107,14 @@ private:
     bool comesBack = target != kNothing && llvm::is_contained(ArrayRef(runs).drop_back(), target);
     size_t most = mesh.size() <= 3 ? 3 : mesh.size() == 4 ? 3 : 2;
     return !comesBack && runs.size() <= most;
+  }
+
+  /// The axes of a role act as one: the first of them split something together, the rest nothing.
+  bool keepsTogether(size_t axis, int target) const {
+    for (size_t other = axis; mesh.roles[axis] && other-- > 0;)
+      if (mesh.roles[other] == mesh.roles[axis])
+        return target == kNothing || target == targets[other];
+    return true;
   }
 
   void add() {

@@ -26,8 +26,9 @@ struct RoleDemands {
 /// first two stands for one over any two. Beyond 3 axes the number of runs is limited, so that the number of candidates grows
 /// with a small power of the number of axes. A factor is split only as far as every device can have an element.
 ///
-/// `linearSets[i]` says whether partial operands through rule.linearIn[i] make sense here. Under a forced layout, only candidates that
-/// use the axes of every role as far as the operator allows are returned. Never empty; the order is the same every time.
+/// `linearSets[i]` says whether partial operands through rule.linearIn[i] make sense here. Under a forced layout the axes of a
+/// role act as one, and only candidates that use the axes of every role as far as the operator allows are returned. Never
+/// empty; the order is the same every time.
 std::vector<Candidate> enumerateCandidates(const shd::PartitionRule &rule, const PlanMesh &mesh,
                                            llvm::ArrayRef<bool> linearSets, const RoleDemands &demands);
 

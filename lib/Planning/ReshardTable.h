@@ -1,0 +1,68 @@
+#ifndef MPOPT_LIB_PLANNING_RESHARDTABLE_H
+#define MPOPT_LIB_PLANNING_RESHARDTABLE_H
+
+#include "Mesh.h"
+#include "mpopt/Dialect/Shd/Reshard.h"
+#include <map>
+
+namespace mpopt::planning {
+
+/// Prices of all ways between the shardings of one type: what shd::findReshard finds pair by pair, found source by source, since the
+/// search for a plan asks for thousands of pairs. Knows shardings in units of one element (block 1), partial by sum at most.
+class ReshardTable {
+public:
+  using Kind = shd::ReshardStep::Kind;
+  /// Price of a step over axes of the mesh, by the bytes of the local values before and after it.
+  using Price = llvm::function_ref<double(Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut)>;
+
+  ReshardTable(mlir::RankedTensorType type, double elementBytes, const PlanMesh &mesh);
+
+  /// The least price; nullopt where the table does not know a sharding. `price` is the same in every call.
+  std::optional<double> find(shd::ShardingAttr from, shd::ShardingAttr to, Price price);
+
+private:
+  using Axes = llvm::SmallVector<int, 4>;
+  struct State {
+    llvm::SmallVector<Axes, 4> dims; ///< Major to minor.
+    Axes partial, idle;              ///< Ascending.
+
+    std::vector<int> key() const;
+  };
+  struct Edge {
+    int to;
+    double seconds;
+  };
+
+  std::optional<int> numberOf(shd::ShardingAttr sharding) const;
+  void enumerate(State &state, int axis);
+  const std::vector<double> &pricesFrom(int source, Price price);
+  const std::vector<Edge> &edgesOf(int number, Price price);
+
+  void addSlices(const State &state, Price price);
+  void addReductions(const State &state, Price price);
+  void addGathers(const State &state, Price price);
+  void addPermutes(int number, Price price);
+  void addEdge(Kind kind, llvm::ArrayRef<int> axes, const State &from, const State &to, Price price);
+
+  int64_t ways(llvm::ArrayRef<int> axes) const;
+  int64_t local(size_t dim, llvm::ArrayRef<int> axes) const;
+  double bytes(const State &state) const;
+  std::vector<int64_t> splits(const State &state) const;
+  std::optional<State> split(State state, size_t dim, llvm::ArrayRef<int> axes) const;
+  std::optional<State> join(State state, size_t dim, size_t count) const;
+
+  mlir::RankedTensorType type;
+  double elementBytes;
+  const PlanMesh &mesh;
+  bool fits = true;
+  std::vector<State> states;
+  std::map<std::vector<int>, int> numbers;
+  std::map<std::vector<int64_t>, std::vector<int>> bySplits;
+  std::vector<std::optional<std::vector<Edge>>> edges;
+  std::vector<Edge> *current = nullptr;
+  std::vector<std::vector<double>> prices;
+};
+
+} // namespace mpopt::planning
+
+#endif // MPOPT_LIB_PLANNING_RESHARDTABLE_H
