@@ -3,6 +3,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "mlir/Transforms/Passes.h"
+#include "mpopt/Codegen/Codegen.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
@@ -19,6 +20,7 @@ int main(int argc, char **argv) {
   mlir::registerCanonicalizer();
   mlir::registerCSE();
   mpopt::nn::registerNNTransforms();
+  mpopt::codegen::registerCodegenPasses();
   mpopt::planning::registerPlanningPasses();
   mpopt::partition::registerPartition();
   mpopt::schedule::registerSchedulePasses();

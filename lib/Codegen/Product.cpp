@@ -1,0 +1,117 @@
+#include "Product.h"
+
+using namespace mlir;
+using namespace mpopt::codegen;
+
+namespace {
+
+/// A panel, or what of it has columns.
+struct Panel {
+  Value number, start;
+  int64_t columns;
+};
+
+struct ProductEmitter {
+  Emitter &e;
+  const Product &p;
+  int64_t width = e.target.vectorWidth();
+  Value tile; // stack memory for long finishes
+
+  ProductEmitter(Emitter &e, const Product &product) : e(e), p(product) {}
+
+  int64_t vectors(const Panel &panel) const { return (panel.columns + width - 1) / width; }
+  int64_t lanes(const Panel &panel, int64_t j) const { return std::min(width, panel.columns - j * width); }
+
+  Value multiplyAdd(Value x, Value y, Value sum) {
+    if (isa<FloatType>(p.type))
+      return e.fma(x, y, sum);
+    return arith::AddIOp::create(e.b, e.loc, arith::MulIOp::create(e.b, e.loc, x, y), sum);
+  }
+
+  void block(const Panel &panel, Value row, int64_t rows);
+  void finishBlock(const Panel &panel, Value row, int64_t rows, ArrayRef<Value> sums);
+  void rowBlocks(const Panel &panel, Value from, int64_t rows);
+  void panels(Value from, int64_t rows);
+};
+
+} // namespace
+
+/// The innermost loop: rows x vectors sums in registers over the whole depth.
+void ProductEmitter::block(const Panel &panel, Value row, int64_t rows) {
+  int64_t count = vectors(panel);
+  auto type = VectorType::get({width}, p.type);
+  SmallVector<Value> start;
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < count; ++j) {
+      Value column = e.add(panel.start, e.i64(j * width));
+      start.push_back(p.init ? p.init(e.add(row, e.i64(i)), column, lanes(panel, j)) : e.constant(type, 0));
+    }
+  SmallVector<Value> sums = e.loop(0, p.depth, 1, start, [&](Value k, ValueRange carried) {
+    SmallVector<Value> right, next;
+    for (int64_t j = 0; j < count; ++j)
+      right.push_back(p.rhs(panel.number, panel.start, j * width, k, lanes(panel, j)));
+    for (int64_t i = 0; i < rows; ++i) {
+      Value left = e.splat(p.lhs(e.add(row, e.i64(i)), k), width);
+      for (int64_t j = 0; j < count; ++j)
+        next.push_back(multiplyAdd(left, right[j], carried[i * count + j]));
+    }
+    return next;
+  });
+  finishBlock(panel, row, rows, sums);
+}
+
+void ProductEmitter::finishBlock(const Panel &panel, Value row, int64_t rows, ArrayRef<Value> sums) {
+  int64_t count = vectors(panel);
+  auto finish = [&](Value at, int64_t j, Value sum) {
+    p.finish(at, e.add(panel.start, e.i64(j * width)), lanes(panel, j), e.firstLanes(sum, lanes(panel, j)));
+  };
+  if (!p.longFinish) {
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < count; ++j)
+        finish(e.add(row, e.i64(i)), j, sums[i * count + j]);
+    return;
+  }
+  for (auto [n, sum] : llvm::enumerate(sums))
+    e.store(sum, tile, p.type, e.i64(n * width));
+  e.loop(0, rows, 1, [&](Value i) {
+    for (int64_t j = 0; j < count; ++j) {
+      Value at = e.add(e.mul(i, count * width), e.i64(j * width));
+      finish(e.add(row, i), j, e.load(tile, p.type, at, width));
+    }
+  });
+}
+
+void ProductEmitter::rowBlocks(const Panel &panel, Value from, int64_t rows) {
+  int64_t step = e.target.blockRows(vectors(panel)), whole = rows / step * step;
+  e.loop(from, e.add(from, e.i64(whole)), step, [&](Value row) { block(panel, row, step); });
+  if (whole < rows)
+    block(panel, e.add(from, e.i64(whole)), rows - whole);
+}
+
+void ProductEmitter::panels(Value from, int64_t rows) {
+  auto one = [&](const Panel &panel) {
+    if (p.preparePanel)
+      p.preparePanel(panel.number, panel.start, panel.columns);
+    rowBlocks(panel, from, rows);
+  };
+  int64_t whole = p.columns / p.panel;
+  e.loop(0, whole, 1, [&](Value number) { one({number, e.mul(number, p.panel), p.panel}); });
+  if (whole * p.panel < p.columns)
+    one({e.i64(whole), e.i64(whole * p.panel), p.columns - whole * p.panel});
+}
+
+void mpopt::codegen::emitProduct(Emitter &e, const Product &product) {
+  ProductEmitter emitter(e, product);
+  int64_t width = e.target.vectorWidth(), vectors = product.panel / width, step = e.target.blockRows(vectors);
+  if (product.longFinish)
+    emitter.tile = e.stack(product.type, 32 * width);
+  // A left matrix larger than the cache is cut into blocks of rows that each stay there for all panels.
+  int64_t rowBytes = product.depth * elementBytes(product.type);
+  int64_t block = std::max<int64_t>(1, product.lhsBlockBytes / rowBytes / step) * step;
+  if (product.rows <= 2 * block)
+    return emitter.panels(e.i64(0), product.rows);
+  int64_t whole = product.rows / block * block;
+  e.loop(0, whole, block, [&](Value from) { emitter.panels(from, block); });
+  if (whole < product.rows)
+    emitter.panels(e.i64(whole), product.rows - whole);
+}
