@@ -3,6 +3,8 @@
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/PassManager.h"
 #include "mpopt/Partition/Passes.h"
+#include "mpopt/Planning/Planning.h"
+#include <cmath>
 
 using namespace mlir;
 using namespace mpopt;
@@ -194,6 +196,44 @@ std::string mpopt::fuzz::runSeed(MLIRContext *context, uint64_t seed) {
   shardAtRandom(program, mesh, random);
   std::string problem = check(program);
   return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + report(program, problem);
+}
+
+/// A machine whose devices are so slow that small programs are worth splitting, with links of any speed.
+static machine::Machine slowMachine(Random &random) {
+  auto loaded = machine::load("test-host");
+  machine::Machine slow = *loaded;
+  for (machine::DeviceType &device : slow.devices) {
+    device.launchSeconds = 0;
+    device.vectorFlops = device.memoryBandwidth = device.cacheBandwidth = 1e4;
+  }
+  for (machine::Link &link : slow.links) {
+    link.latencySeconds = 1e-9;
+    link.bandwidth = link.totalBandwidth = std::pow(10.0, static_cast<double>(random.between(2, 8)));
+  }
+  return slow;
+}
+
+std::string mpopt::fuzz::runPlannedSeed(MLIRContext *context, uint64_t seed) {
+  Random random(seed * 2654435761u + 2);
+  Program program = ProgramMaker(context, seed).make(random.between(3, 12));
+  if (program.main().getNumResults() == 0)
+    return "";
+  machine::Machine slow = slowMachine(random);
+  planning::PlanOptions options;
+  options.machine = &slow;
+  options.devices = random.between(2, 8);
+  planning::PlanReport planReport;
+  std::string diagnostics;
+  {
+    ScopedDiagnosticHandler handler(context, [&](Diagnostic &diagnostic) {
+      diagnostics += diagnostic.str() + "\n";
+      return success();
+    });
+    if (failed(planning::planModule(*program.module, options, planReport)))
+      return "seed " + std::to_string(seed) + ": no plan\n" + diagnostics;
+  }
+  std::string problem = check(program);
+  return problem.empty() ? problem : "planned seed " + std::to_string(seed) + ": " + report(program, problem);
 }
 
 std::string mpopt::fuzz::runFactors(MLIRContext *context, StringRef name, int64_t instances, int64_t &runs) {

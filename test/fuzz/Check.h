@@ -16,6 +16,9 @@ Program reduce(Program &program);
 /// Runs one seed: makes a program, a mesh and shardings. Empty when all is well, else a report with a reduced program.
 std::string runSeed(mlir::MLIRContext *context, uint64_t seed);
 
+/// The same with shardings that the planner chooses, for 2 to 8 devices of a machine so slow that splitting pays.
+std::string runPlannedSeed(mlir::MLIRContext *context, uint64_t seed);
+
 /// For one operator, `instances` programs around it, and for each factor of its rule: that factor alone split over 2, 3 and 2x2 devices;
 /// likewise each linear set partial. `runs` counts the programs run. Empty when all is well, else reports.
 std::string runFactors(mlir::MLIRContext *context, llvm::StringRef name, int64_t instances, int64_t &runs);

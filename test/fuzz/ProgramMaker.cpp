@@ -6,6 +6,9 @@ using namespace mlir;
 using namespace mpopt;
 using namespace mpopt::fuzz;
 
+/// Results are no larger, so that programs run fast.
+static constexpr int64_t kMostElements = 3000;
+
 Program Program::clone() { return {cast<ModuleOp>(module->getOperation()->clone()), inputs}; }
 
 ProgramMaker::ProgramMaker(MLIRContext *context, uint64_t seed)
@@ -81,7 +84,7 @@ Value ProgramMaker::fresh(const Shape &shape, Type element) {
   auto type = RankedTensorType::get(shape, element);
   interp::Tensor tensor = interp::randomTensor(type, random.below(1 << 30));
   int64_t kind = random.below(10);
-  if (kind < 6)
+  if (kind < 6 || tensor.size() > kMostElements)
     return addInput(std::move(tensor));
   if (kind < 8) {
     int64_t bytes =
@@ -186,7 +189,7 @@ bool ProgramMaker::keep(Operation *op) {
   }
   FailureOr<interp::Tensors> results = interp::evaluate(op, operands, {/*keepDoubles=*/true});
   auto fits = [](const interp::Tensor &tensor) {
-    return tensor.size() > 0 && tensor.size() <= 3000 &&
+    return tensor.size() > 0 && tensor.size() <= kMostElements &&
            llvm::all_of(tensor.floats, [](double value) { return std::fabs(value) < 1e5; }) &&
            llvm::all_of(tensor.ints, [](int64_t value) { return std::abs(value) < 1000000; });
   };

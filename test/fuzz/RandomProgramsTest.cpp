@@ -8,7 +8,7 @@ using namespace mpopt;
 namespace {
 
 /// Seeds per case: cases run in parallel, and a failure names its seed.
-constexpr uint64_t kSeedsPerCase = 1000;
+constexpr uint64_t kSeedsPerCase = 1000, kPlannedPerCase = 5;
 
 class RandomPrograms : public testing::TestWithParam<uint64_t> {
 protected:
@@ -19,6 +19,10 @@ protected:
 TEST_P(RandomPrograms, AreTheSameWhenPartitioned) {
   for (uint64_t seed = GetParam() * kSeedsPerCase; seed < (GetParam() + 1) * kSeedsPerCase; ++seed)
     ASSERT_EQ(fuzz::runSeed(&context, seed), "");
+}
+TEST_P(RandomPrograms, AreTheSameWhenPlanned) {
+  for (uint64_t seed = GetParam() * kPlannedPerCase; seed < (GetParam() + 1) * kPlannedPerCase; ++seed)
+    ASSERT_EQ(fuzz::runPlannedSeed(&context, seed), "");
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomPrograms, testing::Range<uint64_t>(0, 10));
 

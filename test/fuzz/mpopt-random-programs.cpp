@@ -11,6 +11,7 @@ static cl::opt<std::string> seeds("seeds", cl::desc("First and past-the-last see
                                   cl::init("0:1000"));
 static cl::opt<std::string> factorsOf("factors", cl::desc("Split each factor of this operator ('all': of each) alone"),
                                       cl::value_desc("operator"));
+static cl::opt<bool> planned("planned", cl::desc("Let the planner choose the shardings"));
 static cl::opt<int64_t> instances("instances", cl::desc("Programs per operator for --factors"), cl::init(50));
 static cl::opt<int64_t> most("failures", cl::desc("Stop after so many failures"), cl::init(1));
 
@@ -37,7 +38,7 @@ int64_t runFactors(mlir::MLIRContext *context) {
 int64_t runSeeds(mlir::MLIRContext *context, uint64_t first, uint64_t last) {
   int64_t runs = 0;
   for (uint64_t seed = first; seed < last && failures < most; ++seed, ++runs)
-    note(fuzz::runSeed(context, seed));
+    note(planned ? fuzz::runPlannedSeed(context, seed) : fuzz::runSeed(context, seed));
   return runs;
 }
 
