@@ -8,7 +8,7 @@ using namespace mpopt;
 namespace {
 
 /// Seeds per case: cases run in parallel, and a failure names its seed.
-constexpr uint64_t kSeedsPerCase = 1000, kPlannedPerCase = 5;
+constexpr uint64_t kSeedsPerCase = 1000, kPlannedPerCase = 40;
 
 class RandomPrograms : public testing::TestWithParam<uint64_t> {
 protected:
