@@ -1,4 +1,5 @@
 #include "Lower.h"
+#include "MathF64.h"
 #include <limits>
 
 using namespace mlir;
@@ -41,8 +42,8 @@ static LogicalResult lowerSoftmax(Kernel &kernel, nn::SoftmaxOp op) {
   SmallVector<int64_t> outerShape(shape);
   outerShape[axis] = 1;
   outerShape.pop_back();
-  if (type.isF64())
-    return op.emitOpError("over an inner dimension is computed in f32 at most");
+  auto exp = [&](Value x) { return type.isF64() ? f64::exp(e, x) : Value(math::ExpOp::create(e.b, e.loc, x)); };
+  auto log = [&](Value x) { return type.isF64() ? f64::log(e, x) : Value(math::LogOp::create(e.b, e.loc, x)); };
   e.nest(outerShape, [&](ArrayRef<Value> outer) {
     e.chunks(size, [&](Value start, int64_t lanes) {
       SmallVector<Value> index(outer);
@@ -62,9 +63,9 @@ static LogicalResult lowerSoftmax(Kernel &kernel, nn::SoftmaxOp op) {
         peak = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, peak, low), zero, peak);
       auto shifted = [&](Value i) -> Value { return arith::SubFOp::create(e.b, e.loc, read(i), peak); };
       Value sum = e.loop(0, length, 1, {zero}, [&](Value i, ValueRange carried) -> SmallVector<Value> {
-        return {arith::AddFOp::create(e.b, e.loc, carried[0], math::ExpOp::create(e.b, e.loc, shifted(i)))};
+        return {arith::AddFOp::create(e.b, e.loc, carried[0], exp(shifted(i)))};
       })[0];
-      Value logSum = op.getLog() ? Value(math::LogOp::create(e.b, e.loc, sum)) : Value();
+      Value logSum = op.getLog() ? log(sum) : Value();
       Value safeSum = sum;
       if (op.getSafe())
         safeSum = e.select(arith::CmpFOp::create(e.b, e.loc, arith::CmpFPredicate::OEQ, sum, zero),
@@ -72,7 +73,7 @@ static LogicalResult lowerSoftmax(Kernel &kernel, nn::SoftmaxOp op) {
       e.loop(0, length, 1, [&](Value i) {
         Value x = shifted(i);
         x = op.getLog() ? Value(arith::SubFOp::create(e.b, e.loc, x, logSum))
-                        : Value(arith::DivFOp::create(e.b, e.loc, math::ExpOp::create(e.b, e.loc, x), safeSum));
+                        : Value(arith::DivFOp::create(e.b, e.loc, exp(x), safeSum));
         kernel.ev.provide(op.getResult(), [x](const Place &) { return x; });
         kernel.store(Place::run(with(index, axis, i), lanes));
         kernel.ev.fresh();
@@ -239,6 +240,158 @@ static LogicalResult lowerScatterNd(Kernel &kernel, nn::ScatterNdOp op) {
   return success();
 }
 
+/// Runs along the last dimension unless that is the channels'.
+static LogicalResult lowerLrn(Kernel &kernel, nn::LrnOp op) {
+  Emitter &e = kernel.e;
+  ArrayRef<int64_t> shape = tensorType(op.getInput()).getShape();
+  Type type = registerType(tensorType(op.getInput()).getElementType());
+  int64_t channels = shape[1], size = op.getSize();
+  auto body = [&](ArrayRef<Value> index, int64_t lanes) {
+    auto number = [&](double value) { return e.splat(e.constant(type, value), lanes); };
+    auto read = [&](Value c) {
+      kernel.ev.fresh();
+      Value x = e.splat(kernel.ev.at(op.getInput(), Place::run(with(index, 1, c), lanes)), lanes);
+      kernel.ev.fresh();
+      return x;
+    };
+    Value first = e.maximum(e.sub(index[1], e.i64((size - 1) / 2)), e.i64(0));
+    Value end = e.minimum(e.add(index[1], e.i64(size / 2 + 1)), e.i64(channels));
+    Value sum = e.loop(first, end, 1, {number(0)}, [&](Value c, ValueRange carried) -> SmallVector<Value> {
+      Value x = read(c);
+      return {e.fma(x, x, carried[0])};
+    })[0];
+    Value base =
+        e.fma(sum, number(op.getAlpha().convertToDouble() / double(size)), number(op.getBias().convertToDouble()));
+    Value log = type.isF64() ? f64::log(e, base) : Value(math::LogOp::create(e.b, e.loc, base));
+    Value power = arith::MulFOp::create(e.b, e.loc, log, number(-op.getBeta().convertToDouble()));
+    power = type.isF64() ? f64::exp(e, power) : Value(math::ExpOp::create(e.b, e.loc, power));
+    Value x = arith::MulFOp::create(e.b, e.loc, read(index[1]), power);
+    kernel.ev.provide(op.getResult(), [x](const Place &) { return x; });
+    kernel.store(Place::run(index, lanes));
+    kernel.ev.fresh();
+  };
+  if (shape.size() == 2) {
+    e.nest(shape, [&](ArrayRef<Value> index) { body(SmallVector<Value>(index), 1); });
+    return success();
+  }
+  e.nest(shape.drop_back(), [&](ArrayRef<Value> outer) {
+    SmallVector<Value> index(outer);
+    e.chunks(shape.back(), [&](Value start, int64_t lanes) {
+      index.push_back(start);
+      body(SmallVector<Value>(index), lanes);
+      index.pop_back();
+    });
+  });
+  return success();
+}
+
+static LogicalResult lowerGroupNorm(Kernel &kernel, nn::GroupNormOp op) {
+  Emitter &e = kernel.e;
+  ArrayRef<int64_t> shape = tensorType(op.getInput()).getShape();
+  Type type = registerType(tensorType(op.getInput()).getElementType());
+  int64_t groups = op.getGroups(), perGroup = shape[1] / groups;
+  SmallVector<int64_t> inner{perGroup};
+  llvm::append_range(inner, shape.drop_front(2));
+  int64_t count = 1;
+  for (int64_t size : inner)
+    count *= size;
+  e.nest({shape[0], groups}, [&](ArrayRef<Value> outer) {
+    Value batch = outer[0], firstChannel = e.mul(outer[1], perGroup);
+    auto place = [&](ArrayRef<Value> i, int64_t lanes) {
+      SmallVector<Value> index{batch};
+      llvm::append_range(index, i);
+      index[1] = e.add(firstChannel, i[0]);
+      return Place::run(index, lanes);
+    };
+    auto sum = [&](const std::function<Value(const Place &)> &element) {
+      return accumulate(
+          kernel, inner, type, {ReduceKind::Sum},
+          [&](ArrayRef<Value> i, int64_t lanes) -> SmallVector<Value> { return {element(place(i, lanes))}; })[0];
+    };
+    auto read = [&](const Place &at) { return e.splat(kernel.ev.at(op.getInput(), at), at.lanes); };
+    Value n = e.constant(type, double(count));
+    Value mean = arith::DivFOp::create(e.b, e.loc, sum(read), n);
+    auto centered = [&](const Place &at) -> Value {
+      return arith::SubFOp::create(e.b, e.loc, read(at), e.splat(mean, at.lanes));
+    };
+    Value squares = sum([&](const Place &at) -> Value {
+      Value x = centered(at);
+      return arith::MulFOp::create(e.b, e.loc, x, x);
+    });
+    Value variance = arith::DivFOp::create(e.b, e.loc, squares, n);
+    variance = arith::AddFOp::create(e.b, e.loc, variance, e.constant(type, op.getEpsilon().convertToDouble()));
+    Value factor = arith::DivFOp::create(e.b, e.loc, e.constant(type, 1), math::SqrtOp::create(e.b, e.loc, variance));
+    e.nest(ArrayRef(inner).drop_back(), [&](ArrayRef<Value> outerIndex) {
+      SmallVector<Value> i(outerIndex);
+      e.chunks(inner.back(), [&](Value start, int64_t lanes) {
+        kernel.ev.fresh();
+        i.push_back(start);
+        Place at = place(i, lanes);
+        i.pop_back();
+        // Scale and bias follow the channel, which is the run's own dimension only without spatial ones.
+        Place channel = shape.size() == 2 ? Place::run({at.index[1]}, lanes) : Place::element({at.index[1]});
+        Value scale = e.splat(kernel.ev.at(op.getScale(), channel), lanes),
+              bias = e.splat(kernel.ev.at(op.getBias(), channel), lanes);
+        Value x = arith::MulFOp::create(e.b, e.loc, centered(at), e.splat(factor, lanes));
+        x = e.fma(x, scale, bias);
+        kernel.ev.provide(op.getResult(), [x](const Place &) { return x; });
+        kernel.store(at);
+        kernel.ev.fresh();
+      });
+    });
+  });
+  return success();
+}
+
+/// Each result element gathers the products that reach it. Scalar code: transposed convolutions are rare in what runs on CPUs.
+static LogicalResult lowerConvTranspose(Kernel &kernel, nn::ConvTransposeOp op) {
+  Emitter &e = kernel.e;
+  using P = arith::CmpIPredicate;
+  ArrayRef<int64_t> in = tensorType(op.getInput()).getShape(), weight = tensorType(op.getWeight()).getShape();
+  ArrayRef<int64_t> out = tensorType(op.getResult()).getShape(), taps = weight.drop_front(2);
+  Type type = registerType(tensorType(op.getInput()).getElementType());
+  int64_t groups = op.getGroups(), perIn = in[1] / groups, perOut = weight[1];
+  e.nest(out, [&](ArrayRef<Value> index) {
+    SmallVector<Value> here(index), tap;
+    Value group = e.div(index[1], perOut), channel = e.rem(index[1], perOut);
+    Value start = op.getBias() ? at(kernel, op.getBias(), {index[1]}) : e.constant(type, 0);
+    std::function<SmallVector<Value>(size_t, ValueRange)> enter = [&](size_t d,
+                                                                      ValueRange carried) -> SmallVector<Value> {
+      if (d < taps.size())
+        return e.loop(0, taps[d], 1, carried, [&](Value k, ValueRange inner) {
+          tap.push_back(k);
+          SmallVector<Value> sums = enter(d + 1, inner);
+          tap.pop_back();
+          return sums;
+        });
+      SmallVector<Value> source;
+      Value reaches;
+      for (size_t s = 0; s < taps.size(); ++s) {
+        // position * stride + tap * dilation - pad is this element's place.
+        Value place = e.sub(e.add(here[s + 2], e.i64(op.getPadsBegin()[s])), e.mul(tap[s], op.getDilations()[s]));
+        Value bounded = e.maximum(place, e.i64(0)), position = e.div(bounded, op.getStrides()[s]);
+        Value fits = e.both(e.both(e.compare(P::sge, place, e.i64(0)), e.compare(P::slt, position, e.i64(in[s + 2]))),
+                            e.compare(P::eq, e.rem(bounded, op.getStrides()[s]), e.i64(0)));
+        reaches = reaches ? e.both(reaches, fits) : fits;
+        source.push_back(position);
+      }
+      Value count = reaches ? e.select(reaches, e.i64(perIn), e.i64(0)) : e.i64(perIn);
+      return e.loop(e.i64(0), count, 1, carried, [&](Value c, ValueRange sums) -> SmallVector<Value> {
+        Value inChannel = e.add(e.mul(group, perIn), c);
+        SmallVector<Value> from{here[0], inChannel}, by{inChannel, channel};
+        llvm::append_range(from, source);
+        llvm::append_range(by, tap);
+        return {e.fma(at(kernel, op.getInput(), from), at(kernel, op.getWeight(), by), sums[0])};
+      });
+    };
+    Value sum = enter(0, {start})[0];
+    kernel.ev.provide(op.getResult(), [sum](const Place &) { return sum; });
+    kernel.store(Place::element(here));
+    kernel.ev.fresh();
+  });
+  return success();
+}
+
 LogicalResult mpopt::codegen::lowerOther(Kernel &kernel, Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](nn::SoftmaxOp softmax) { return lowerSoftmax(kernel, softmax); })
@@ -246,5 +399,8 @@ LogicalResult mpopt::codegen::lowerOther(Kernel &kernel, Operation *op) {
       .Case([&](nn::CumSumOp cumSum) { return lowerCumSum(kernel, cumSum); })
       .Case([&](nn::TopKOp topK) { return lowerTopK(kernel, topK); })
       .Case([&](nn::ScatterNdOp scatter) { return lowerScatterNd(kernel, scatter); })
+      .Case([&](nn::LrnOp lrn) { return lowerLrn(kernel, lrn); })
+      .Case([&](nn::GroupNormOp norm) { return lowerGroupNorm(kernel, norm); })
+      .Case([&](nn::ConvTransposeOp conv) { return lowerConvTranspose(kernel, conv); })
       .Default([](Operation *other) { return other->emitOpError("has no kernel for the CPU"); });
 }

@@ -107,3 +107,39 @@ TEST(Other, CumSum) {
     check("func.func @k(%x: tensor<4x13x3xf32>) -> tensor<4x13x3xf32> { %0 = nn.cum_sum %x {axis = 1 : i64" +
           attributes + "} : tensor<4x13x3xf32> return %0 : tensor<4x13x3xf32> }");
 }
+
+TEST(Other, SoftmaxOfDoublesOverInnerDimension) {
+  check("func.func @k(%x: tensor<2x5x7xf64>) -> tensor<2x5x7xf64> { %0 = nn.softmax %x {axis = 1 : i64} : "
+        "tensor<2x5x7xf64> return %0 : "
+        "tensor<2x5x7xf64> }");
+}
+
+TEST(Other, Lrn) {
+  for (const char *type : {"tensor<2x7x3x19xf32>", "tensor<3x9xf32>", "tensor<2x6x5xf64>"})
+    for (const char *size : {"3", "4"}) {
+      std::string t = type;
+      check("func.func @k(%x: " + t + ") -> " + t +
+            " { %0 = nn.lrn %x {alpha = 0.3 : f64, beta = 0.75 : f64, bias = 1.5 : f64, size = " + size +
+            " : i64} : " + t + " return %0 : " + t + " }");
+    }
+}
+
+TEST(Other, GroupNorm) {
+  for (const char *type : {"tensor<2x6x5x19xf32>", "tensor<2x6x35xf32>", "tensor<3x6xf32>"}) {
+    std::string t = type;
+    check("func.func @k(%x: " + t + ", %s: tensor<6xf32>, %b: tensor<6xf32>) -> " + t +
+          " { %0 = nn.group_norm %x, %s, %b {groups = 2 : i64, epsilon = 1.0e-3 : f64} : " + t +
+          ", tensor<6xf32>, tensor<6xf32> return %0 : " + t + " }");
+  }
+}
+
+TEST(Other, ConvTranspose) {
+  check(R"(func.func @k(%x: tensor<2x4x5x6xf32>, %w: tensor<4x3x3x2xf32>, %b: tensor<6xf32>) -> tensor<2x6x10x13xf32> {
+    %0 = nn.conv_transpose %x, %w bias %b : tensor<6xf32> {strides = array<i64: 2, 2>, dilations = array<i64: 1, 3>, pads_begin = array<i64: 1, 0>,
+      pads_end = array<i64: 0, 1>, output_padding = array<i64: 0, 0>, groups = 2 : i64} : tensor<2x4x5x6xf32>, tensor<4x3x3x2xf32>
+    return %0 : tensor<2x6x10x13xf32> })");
+  check(R"(func.func @k(%x: tensor<1x3x7xf32>, %w: tensor<3x2x4xf32>) -> tensor<1x2x10xf32> {
+    %0 = nn.conv_transpose %x, %w {strides = array<i64: 1>, dilations = array<i64: 1>, pads_begin = array<i64: 0>, pads_end = array<i64: 0>,
+      output_padding = array<i64: 0>} : tensor<1x3x7xf32>, tensor<3x2x4xf32>
+    return %0 : tensor<1x2x10xf32> })");
+}
