@@ -90,19 +90,49 @@ FailureOr<Value> Partitioner::reshard(Value value, ShardingAttr to, Operation *u
     return found->second;
   if (initTime.contains(value))
     return slice(value, to, user);
-  Local from = locals.at(value);
+  auto way = findWay(value, to);
+  if (failed(way))
+    return user->emitError() << "there is no way from sharding " << locals.at(value).sharding << " to " << to;
+  auto &[from, steps] = *way;
+  Location loc = value.getDefiningOp() ? value.getLoc() : user->getLoc();
+  for (const ReshardStep &step : steps) {
+    from.value = buildStep(builder, loc, from.value, step, from.sharding, type, mesh.getMesh());
+    from.sharding = step.after;
+    copies[value].push_back(from);
+  }
+  return resharded[{value, to}] = from.value;
+}
+
+/// From the value as it was made or from the copy that is nearest: what has been gathered for one user is sliced for the next.
+FailureOr<std::pair<Partitioner::Local, SmallVector<ReshardStep>>> Partitioner::findWay(Value value, ShardingAttr to) {
+  auto type = cast<RankedTensorType>(value.getType());
   auto price = [&](const ReshardStep &step, double in, double out) {
     return shd::defaultReshardPrice(step, in, out, mesh.getMesh());
   };
-  auto steps = shd::findReshard(from.sharding, to, type, mesh.getMesh(), price);
-  if (failed(steps))
-    return user->emitError() << "there is no way from sharding " << from.sharding << " to " << to;
-  Location loc = value.getDefiningOp() ? value.getLoc() : user->getLoc();
-  for (const ReshardStep &step : *steps) {
-    from.value = buildStep(builder, loc, from.value, step, from.sharding, type, mesh.getMesh());
-    from.sharding = step.after;
+  auto bytes = [&](ShardingAttr sharding) {
+    RankedTensorType local = sharding.getLocalType(type, mesh.getMesh());
+    return local.getNumElements() * local.getElementTypeBitWidth() / 8.0;
+  };
+  FailureOr<std::pair<Local, SmallVector<ReshardStep>>> best = failure();
+  double least = 0;
+  SmallVector<Local, 4> sources{locals.at(value)};
+  llvm::append_range(sources, copies.lookup(value));
+  for (const Local &source : sources) {
+    auto steps = shd::findReshard(source.sharding, to, type, mesh.getMesh(), price);
+    if (failed(steps))
+      continue;
+    double sum = 0;
+    ShardingAttr before = source.sharding;
+    for (const ReshardStep &step : *steps) {
+      sum += price(step, bytes(before), bytes(step.after));
+      before = step.after;
+    }
+    if (succeeded(best) && sum >= least)
+      continue;
+    best = std::pair(source, *steps);
+    least = sum;
   }
-  return resharded[{value, to}] = from.value;
+  return best;
 }
 
 /// Values known when the plan is made are whole on every device: each keeps its part.

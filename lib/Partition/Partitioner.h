@@ -41,7 +41,7 @@ public:
   mlir::LogicalResult run();
 
 private:
-  /// A value as it was made.
+  /// A value as it was made, or as a reshard has left it.
   struct Local {
     mlir::Value value;
     shd::ShardingAttr sharding;
@@ -52,6 +52,8 @@ private:
   mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
   void cloneWhole(mlir::Operation *op);
   mlir::FailureOr<mlir::Value> reshard(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
+  llvm::FailureOr<std::pair<Local, llvm::SmallVector<shd::ReshardStep>>> findWay(mlir::Value value,
+                                                                                 shd::ShardingAttr to);
   mlir::FailureOr<mlir::Value> slice(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
   mlir::Value maskOperand(mlir::Value value, unsigned t, mlir::Operation *op, const shd::LocalContext &context);
 
@@ -60,6 +62,8 @@ private:
   mlir::OpBuilder builder;
   InitTimeValues initTime;
   llvm::DenseMap<mlir::Value, Local> locals;
+  /// What reshards have made of a value so far, in order.
+  llvm::DenseMap<mlir::Value, llvm::SmallVector<Local, 2>> copies;
   llvm::DenseMap<std::pair<mlir::Value, mlir::Attribute>, mlir::Value> resharded;
 };
 
