@@ -183,7 +183,7 @@ int64_t Model::tensorWaysOf(Operation *op, const shd::PartitionRule &rule) const
     for (auto [axis, role] : llvm::zip_equal(mesh.mesh.axes, mesh.roles))
       if (role == Role::Tensor && unit > 0 && unit % (ways * axis.size) == 0)
         ways *= axis.size;
-    if (unit > 0)
+    if (ways > 1)
       most = std::min(most, ways);
   }
   return most;
@@ -216,6 +216,10 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
     for (shd::ShardingAttr sharding : candidate.shardings.out)
       option.out.push_back(prices.intern(sharding));
   }
+  // In a classic layout only matrix products end in communication; a norm's or a pool's dimension stays whole.
+  auto isLocal = [](const Option &option) { return option.commSeconds == 0; };
+  if (mesh.hasRoles() && demands.tensorWays == 0 && llvm::any_of(*options, isLocal))
+    std::erase_if(*options, std::not_fn(isLocal));
   dropDominated(*options, isRunTime);
   return options;
 }

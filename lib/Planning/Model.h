@@ -70,7 +70,9 @@ private:
   void addShared();
   void addNodes();
   void addEdges();
-  void addEdge(int from, unsigned result, int to, unsigned operand, mlir::Type type);
+  double edgePrice(unsigned from, unsigned to, mlir::Value value);
+  void addEdge(int from, unsigned result, int to, unsigned operand, mlir::Value value);
+  uint64_t tensorDims(mlir::Value value) const;
   void addMemory();
   llvm::LogicalResult checkRoles();
   int add(Decision decision);
@@ -100,7 +102,7 @@ private:
   std::map<std::vector<uintptr_t>, std::shared_ptr<const Options>> cache;
   std::map<std::vector<unsigned>, unsigned> columnIds;
   std::vector<std::vector<unsigned>> columns;
-  std::map<std::tuple<unsigned, unsigned, const void *>, int> matrices;
+  std::map<std::tuple<unsigned, unsigned, const void *, uint64_t>, int> matrices;
 };
 
 } // namespace mpopt::planning

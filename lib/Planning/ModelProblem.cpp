@@ -47,26 +47,52 @@ void Model::addEdges() {
     auto [producer, result] = producerOf(use.value);
     if (auto it = shared.find(use.value); it != shared.end())
       std::tie(producer, result) = std::pair(it->second, 0u);
-    addEdge(producer, result, use.user, use.operand, use.value.getType());
+    addEdge(producer, result, use.user, use.operand, use.value);
   }
   for (auto [index, decision] : llvm::enumerate(decisions)) {
     if (decision.kind != Decision::Shared)
       continue;
     auto [producer, result] = producerOf(decision.value);
-    addEdge(producer, result, index, 0, decision.value.getType());
+    addEdge(producer, result, index, 0, decision.value);
   }
 }
 
-void Model::addEdge(int from, unsigned result, int to, unsigned operand, Type type) {
+/// The dimensions, a bit for each, that only tensor axes may split under a forced layout.
+uint64_t Model::tensorDims(Value value) const {
+  uint64_t dims = 0;
+  if (roles)
+    for (auto [dim, parts] : llvm::enumerate(roles->ofValue(value)))
+      if (llvm::all_of(parts, [](const Segment &part) { return part.role == DimRole::Other; }))
+        dims |= uint64_t(1) << dim;
+  return dims;
+}
+
+/// In a classic layout what tensor axes have split stays split until a product sums over it. Joining it again is as cheap in bytes, and wins
+/// by a trifle where products of a small depth are slow; that must be a bargain here, for partial sums are what people expect.
+double Model::edgePrice(unsigned from, unsigned to, Value value) {
+  constexpr double kJoinFactor = 4;
+  double seconds = prices.reshard(from, to, typeOf(value));
+  uint64_t dims = tensorDims(value);
+  bool joins = false;
+  for (auto [dim, parts] :
+       llvm::enumerate(llvm::zip_equal(prices.sharding(from).getDims(), prices.sharding(to).getDims())))
+    for (StringAttr axis : std::get<0>(parts).getAxes())
+      joins |= (dims >> dim & 1) && mesh.roles[mesh.indexOf(axis)] == Role::Tensor &&
+               !llvm::is_contained(std::get<1>(parts).getAxes(), axis);
+  return joins ? kJoinFactor * seconds : seconds;
+}
+
+void Model::addEdge(int from, unsigned result, int to, unsigned operand, Value value) {
   unsigned rows = column(from, /*isOut=*/true, result), cols = column(to, /*isOut=*/false, operand);
-  auto [it, isNew] = matrices.try_emplace({rows, cols, type.getAsOpaquePointer()}, problem.matrices.size());
+  auto [it, isNew] = matrices.try_emplace({rows, cols, value.getType().getAsOpaquePointer(), tensorDims(value)},
+                                          problem.matrices.size());
   if (isNew) {
     search::Matrix &matrix = problem.matrices.emplace_back();
     matrix.rows = columns[rows].size();
     matrix.cols = columns[cols].size();
     for (unsigned a : columns[rows])
       for (unsigned b : columns[cols])
-        matrix.values.push_back(prices.reshard(a, b, cast<RankedTensorType>(type)));
+        matrix.values.push_back(edgePrice(a, b, value));
   }
   // An operator that uses a value twice in the same way needs it once.
   search::Edge edge{from, to, it->second};

@@ -38,13 +38,18 @@ private:
   const Option &chosen(int decision) const { return (*model.decisions[decision].options)[choice[decision]]; }
 
   void priceReshards() {
-    llvm::DenseSet<std::pair<Value, unsigned>> paid;
+    llvm::DenseMap<Value, SmallVector<unsigned, 4>> copies;
     for (const Use &use : model.uses) {
       auto [producer, result] = model.producerOf(use.value);
-      unsigned to = chosen(use.user).in[model.decisions[use.user].kind == Decision::Operator ? use.operand : 0];
-      if (paid.insert({use.value, to}).second)
-        reshards[use.user] +=
-            prices.reshard(chosen(producer).out[result], to, cast<RankedTensorType>(use.value.getType()));
+      SmallVector<unsigned, 4> &have = copies[use.value];
+      if (have.empty())
+        have.push_back(chosen(producer).out[result]);
+      unsigned to = chosen(use.user).in[use.operand];
+      double least = search::kForbidden;
+      for (unsigned from : have)
+        least = std::min(least, prices.reshard(from, to, cast<RankedTensorType>(use.value.getType())));
+      reshards[use.user] += least;
+      have.push_back(to);
     }
   }
 

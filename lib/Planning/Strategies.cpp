@@ -18,7 +18,7 @@ public:
     deal();
     for (Role role : kRoles)
       if (mesh.hasRoles() && mustSplit(role))
-        keepMost(role, role == Role::Tensor ? demands.tensorWays : mesh.ways[role]);
+        keepMost(role);
     return std::move(candidates);
   }
 
@@ -68,8 +68,9 @@ private:
     case Role::Sequence:
       return ways <= leading(parts, DimRole::Sequence) || isBatchThenSequence(parts);
     case Role::Tensor:
-      return llvm::all_of(parts, is(DimRole::Other)) ||
-             (demands.tensorWays == 0 && llvm::all_of(parts, is(DimRole::Sequence)));
+      if (demands.tensorWays > 0)
+        return ways <= demands.tensorWays && llvm::all_of(parts, is(DimRole::Other));
+      return llvm::all_of(parts, is(DimRole::Other)) || llvm::all_of(parts, is(DimRole::Sequence));
     }
     llvm_unreachable("all roles are listed");
   }
@@ -137,12 +138,10 @@ private:
 
   bool mustSplit(Role role) const { return role != Role::Tensor || demands.tensorWays > 0; }
 
-  /// Keeps the candidates that split over `enough` devices of the role, or those that split over most where none does.
-  void keepMost(Role role, int64_t enough) {
+  void keepMost(Role role) {
     int64_t most = 1;
     for (const Candidate &candidate : candidates)
       most = std::max(most, waysOf(role, candidate, mesh));
-    most = std::min(most, enough);
     std::erase_if(candidates, [&](const Candidate &candidate) { return waysOf(role, candidate, mesh) < most; });
   }
 

@@ -17,7 +17,7 @@ struct Candidate {
 struct RoleDemands {
   /// The parts of each factor (DimRoles::ofFactors).
   llvm::SmallVector<Segments> factors;
-  /// The tensor axes must split something here, this many ways at least, and no sequence. 0: they need not.
+  /// The tensor axes must split something here, this many ways at most, and no sequence. 0: they need not.
   int64_t tensorWays = 0;
 };
 

@@ -1,17 +1,20 @@
 #include "Units.h"
+#include "mpopt/Dialect/NN/NN.h"
 
 using namespace mlir;
 
 namespace mpopt::planning {
 namespace {
 
-/// Calls `body(value, dimension, its factors)` for all dimensions of operands and results.
+/// Calls `body(value, dimension, its factors)` for all dimensions of run-time operands and results. Init-time values bind nobody: each
+/// user takes its own slice.
 void eachDim(Operation *op, const shd::PartitionRule &rule,
              llvm::function_ref<void(Value, unsigned, ArrayRef<unsigned>)> body) {
   auto visit = [&](ValueRange values, ArrayRef<shd::PartitionRule::TensorDims> tensors) {
     for (auto [value, dims] : llvm::zip_equal(values, tensors))
-      for (auto [dim, parts] : llvm::enumerate(dims))
-        body(value, dim, parts);
+      if (!nn::isInitTime(value))
+        for (auto [dim, parts] : llvm::enumerate(dims))
+          body(value, dim, parts);
   };
   visit(op->getOperands(), rule.operandDims);
   visit(op->getResults(), rule.resultDims);

@@ -46,7 +46,7 @@ protected:
     return text;
   }
 
-  /// Least cost over all choices of shardings, each value resharded once per sharding in which it is used.
+  /// Least cost over all choices of shardings, each value resharded once per sharding in which it is used, from the nearest copy.
   double bruteForce(ModuleOp module, int64_t devices) {
     PlanMesh mesh = *makePlanMesh(&context, [&] {
       PlanOptions options;
@@ -89,13 +89,18 @@ protected:
       const Option &option = (*decision.options)[choice[index]];
       sum += option.computeSeconds + option.commSeconds;
     }
-    llvm::DenseSet<std::pair<Value, unsigned>> paid;
+    llvm::DenseMap<Value, SmallVector<unsigned>> copies;
     for (const Use &use : model.uses) {
       auto [producer, result] = model.producerOf(use.value);
-      unsigned from = (*model.decisions[producer].options)[choice[producer]].out[result];
+      SmallVector<unsigned> &have = copies[use.value];
+      if (have.empty())
+        have.push_back((*model.decisions[producer].options)[choice[producer]].out[result]);
       unsigned to = (*model.decisions[use.user].options)[choice[use.user]].in[use.operand];
-      if (paid.insert({use.value, to}).second)
-        sum += prices.reshard(from, to, cast<RankedTensorType>(use.value.getType()));
+      double least = search::kForbidden;
+      for (unsigned from : have)
+        least = std::min(least, prices.reshard(from, to, cast<RankedTensorType>(use.value.getType())));
+      sum += least;
+      have.push_back(to);
     }
     return sum;
   }
