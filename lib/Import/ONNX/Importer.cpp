@@ -55,7 +55,7 @@ private:
   LogicalResult importNode(const proto::NodeProto &node, Scope &scope);
   LogicalResult importIf(const proto::NodeProto &node, Location loc, Scope &scope);
   LogicalResult lower(const proto::NodeProto &node, Location loc, Scope &scope);
-  LogicalResult readAttributes(const proto::NodeProto &node, Node &to, const Scope &scope);
+  LogicalResult readAttributes(const proto::NodeProto &node, Node &to);
   LogicalResult inlineFunction(const proto::NodeProto &node, Node &call, Scope &scope);
   const proto::FunctionProto *functionBody(const Node &call, const proto::NodeProto &node, proto::FunctionProto &made);
   LogicalResult bindResults(const proto::NodeProto &node, ArrayRef<Value> results, Location loc, Scope &scope);
@@ -189,8 +189,25 @@ template <typename Nodes> LogicalResult Importer::importNodes(const Nodes &nodes
   return success();
 }
 
-LogicalResult Importer::importNode(const proto::NodeProto &node, Scope &scope) {
+/// A node of a function's body with references to the call's attributes replaced by these, or dropped where it has none.
+proto::NodeProto resolveReferences(const proto::NodeProto &node, const Attributes &call) {
+  proto::NodeProto resolved = node;
+  resolved.clear_attribute();
+  for (const proto::AttributeProto &attribute : node.attribute()) {
+    auto it = call.find(attribute.ref_attr_name());
+    if (!attribute.ref_attr_name().empty() && it == call.end())
+      continue;
+    proto::AttributeProto *added = resolved.add_attribute();
+    *added = attribute.ref_attr_name().empty() ? attribute : *it->second;
+    added->set_name(attribute.name());
+  }
+  return resolved;
+}
+
+LogicalResult Importer::importNode(const proto::NodeProto &given, Scope &scope) {
   ++nodeCount;
+  proto::NodeProto resolved = scope.call ? resolveReferences(given, *scope.call) : proto::NodeProto();
+  const proto::NodeProto &node = scope.call ? resolved : given;
   // Nodes of functions keep the location of the call, which is what the user's file has.
   Location loc = scope.call ? callLoc : locate(node);
   if (node.op_type() == "If" && node.domain().empty())
@@ -222,34 +239,27 @@ LogicalResult Importer::importIf(const proto::NodeProto &node, Location loc, Sco
   return bindResults(node, results, loc, scope);
 }
 
-LogicalResult Importer::readAttributes(const proto::NodeProto &node, Node &to, const Scope &scope) {
-  for (const proto::AttributeProto &given : node.attribute()) {
-    const proto::AttributeProto *attribute = &given;
-    if (!given.ref_attr_name().empty()) {
-      auto it = scope.call ? scope.call->find(given.ref_attr_name()) : Attributes::const_iterator();
-      if (!scope.call || it == scope.call->end())
-        continue;
-      attribute = it->second;
-    }
+LogicalResult Importer::readAttributes(const proto::NodeProto &node, Node &to) {
+  for (const proto::AttributeProto &attribute : node.attribute()) {
     NodeAttribute value;
-    if (attribute->has_i())
-      value.integer = attribute->i();
-    if (attribute->has_f())
-      value.number = attribute->f();
-    if (attribute->has_s())
-      value.text = attribute->s();
-    if (attribute->ints_size() || attribute->type() == proto::AttributeProto::INTS)
-      value.integers.emplace(attribute->ints().begin(), attribute->ints().end());
-    if (attribute->floats_size() || attribute->type() == proto::AttributeProto::FLOATS)
-      value.numbers.emplace(attribute->floats().begin(), attribute->floats().end());
-    if (attribute->has_t()) {
-      std::string name = node.output_size() ? node.output(0) : given.name();
-      auto tensor = buildTensor(builder, locate(node), attribute->t(), name, file);
+    if (attribute.has_i())
+      value.integer = attribute.i();
+    if (attribute.has_f())
+      value.number = attribute.f();
+    if (attribute.has_s())
+      value.text = attribute.s();
+    if (attribute.ints_size() || attribute.type() == proto::AttributeProto::INTS)
+      value.integers.emplace(attribute.ints().begin(), attribute.ints().end());
+    if (attribute.floats_size() || attribute.type() == proto::AttributeProto::FLOATS)
+      value.numbers.emplace(attribute.floats().begin(), attribute.floats().end());
+    if (attribute.has_t()) {
+      std::string name = node.output_size() ? node.output(0) : attribute.name();
+      auto tensor = buildTensor(builder, locate(node), attribute.t(), name, file);
       if (!tensor)
         return emitError(locate(node)) << tensor.error().message;
       value.tensor = *tensor;
     }
-    to.attributes[given.name()] = std::move(value);
+    to.attributes[attribute.name()] = std::move(value);
   }
   return success();
 }
@@ -267,7 +277,7 @@ LogicalResult Importer::lower(const proto::NodeProto &node, Location loc, Scope 
   }
   for (const std::string &output : node.output())
     call.wanted.push_back(!output.empty() && used.contains(output));
-  if (failed(readAttributes(node, call, scope)))
+  if (failed(readAttributes(node, call)))
     return failure();
   std::string key = call.domain.empty() ? call.op : call.domain + ":" + call.op;
   auto it = loweringTable().find(key);
@@ -335,14 +345,8 @@ LogicalResult Importer::inlineFunction(const proto::NodeProto &node, Node &call,
     for (const auto &[name, attribute] : schema->attributes())
       if (attribute.default_value.has_name())
         attributes[name] = &attribute.default_value;
-  for (const proto::AttributeProto &attribute : node.attribute()) {
-    const proto::AttributeProto *given = &attribute;
-    if (!given->ref_attr_name().empty())
-      given =
-          scope.call && scope.call->count(given->ref_attr_name()) ? scope.call->at(given->ref_attr_name()) : nullptr;
-    if (given)
-      attributes[attribute.name()] = given;
-  }
+  for (const proto::AttributeProto &attribute : node.attribute())
+    attributes[attribute.name()] = &attribute;
   Scope inner{{}, nullptr, &attributes, scope.depth + 1};
   for (int i = 0; i < body->input_size() && i < static_cast<int>(call.inputs.size()); ++i)
     if (call.inputs[i])

@@ -39,6 +39,27 @@ Value padMask(Node &n, Value mask, int64_t length) {
   return n.concat({mask, hidden}, Build::rankOf(mask) - 1);
 }
 
+/// The mask, or null, narrowed to keys j with i + past - left <= j <= i + past + right; a bound below 0 is none.
+Value windowMask(Node &n, Value mask, int64_t queries, int64_t keys, int64_t past) {
+  int64_t left = n.intAttr("left_window_size", -1), right = n.intAttr("right_window_size", -1);
+  if (left < 0 && right < 0)
+    return mask;
+  Type i64 = IntegerType::get(n.context(), 64);
+  Value key = n.iota(RankedTensorType::get({1, keys}, i64), 1, 0, 1), inside;
+  auto query = [&](int64_t shift) {
+    return n.iota(RankedTensorType::get({queries, 1}, i64), 0, static_cast<double>(past + shift), 1);
+  };
+  if (left >= 0)
+    inside = n.compare(nn::Predicate::Ge, key, query(-left));
+  if (right >= 0) {
+    Value before = n.compare(nn::Predicate::Le, key, query(right));
+    inside = inside ? n.make<nn::AndOp>({inside, before}) : before;
+  }
+  if (!mask || !Build::isFloat(mask))
+    return mask ? n.make<nn::AndOp>({mask, inside}) : inside;
+  return n.add(mask, n.select(inside, n.like(mask, 0), n.like(mask, -INFINITY)));
+}
+
 void lowerAttention(Node &n) {
   Value q = n.in(0), k = n.in(1), v = n.in(2);
   if (!q || !k || !v)
@@ -61,8 +82,9 @@ void lowerAttention(Node &n) {
   if (!q || !k || !v || Build::rankOf(q) != 4 || Build::rankOf(k) != 4)
     return void(n.hasFailed() || (n.fail() << "ONNX operator Attention needs tensors of rank 3 or 4", true));
   SmallVector<Value> operands{q, k, v};
-  if (n.has(3))
-    operands.push_back(padMask(n, n.opt(3), Build::shapeOf(k)[2]));
+  int64_t queries = Build::shapeOf(q)[2], keys = Build::shapeOf(k)[2];
+  if (Value mask = windowMask(n, padMask(n, n.opt(3), keys), queries, keys, past))
+    operands.push_back(mask);
   double scale = n.floatAttr("scale", 1 / std::sqrt(static_cast<double>(Build::shapeOf(q)[3])));
   SmallVector<NamedAttribute> attributes{n.number("scale", scale), n.unit("safe")};
   if (double softcap = n.floatAttr("softcap", 0))

@@ -110,7 +110,9 @@ void lowerConvTranspose(Node &n) {
   for (size_t i = 0; i < rank && (shape || (mode != "NOTSET" && mode != "VALID")); ++i) {
     int64_t size = Build::shapeOf(x)[i + 2];
     int64_t wanted = shape ? (*shape)[shape->size() - rank + i] : size * w->strides[i];
-    int64_t total = std::max<int64_t>(w->strides[i] * (size - 1) + extra[i] + w->extent(i) - wanted, 0);
+    int64_t total = w->strides[i] * (size - 1) + extra[i] + w->extent(i) - wanted;
+    extra[i] += std::max<int64_t>(-total, 0);
+    total = std::max<int64_t>(total, 0);
     w->begin[i] = mode == "SAME_UPPER" ? total / 2 : total - total / 2;
     w->end[i] = total - w->begin[i];
   }

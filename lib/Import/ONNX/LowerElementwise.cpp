@@ -164,7 +164,8 @@ void lowerIdentity(Node &n) { n.give(n.in(0)); }
 /// At inference: the input, and a mask that is true everywhere.
 void lowerDropout(Node &n) {
   Value x = n.in(0);
-  if (auto training = n.opt(2) ? Node::constantIntsOf(n.opt(2)) : std::nullopt; training && (*training)[0]) {
+  auto training = n.has(2) ? Node::constantIntsOf(n.opt(2)) : std::optional(SmallVector<int64_t>{0});
+  if (!training || training->size() != 1 || training->front()) {
     n.fail() << "ONNX operator Dropout in training mode is not supported; export the model for inference";
     return;
   }

@@ -7,11 +7,12 @@ using namespace mpopt::onnx;
 
 namespace {
 
-/// The optional results after the first: mean and 1 / standard deviation.
-void refuseStatistics(Node &n) {
-  if ((n.wants(1) || n.wants(2)) && !n.hasFailed())
-    n.fail() << "ONNX operator " << n.op
-             << " with its results for training is not supported; export the model for inference";
+/// Mean and 1 / standard deviation over the dimensions from `axis` on: the results after the first, for training.
+SmallVector<Value> statistics(Node &n, Value x, int64_t axis, double epsilon) {
+  SmallVector<int64_t> axes = llvm::to_vector(llvm::seq<int64_t>(axis, Build::rankOf(x)));
+  Value mean = n.mean(x, axes, /*keepDims=*/true), centered = n.sub(x, mean);
+  Value variance = n.mean(n.mul(centered, centered), axes, /*keepDims=*/true);
+  return {mean, n.make<nn::RsqrtOp>({n.add(variance, n.like(x, epsilon))})};
 }
 
 template <bool rms> void lowerLayerNorm(Node &n) {
@@ -19,8 +20,11 @@ template <bool rms> void lowerLayerNorm(Node &n) {
   if (!x || !scale)
     return;
   int64_t axis = n.axis(n.intAttr("axis", -1), Build::rankOf(x));
-  refuseStatistics(n);
-  n.give(n.layerNorm(x, scale, rms ? Value() : n.opt(2), axis, n.floatAttr("epsilon", 1e-5f), rms));
+  double epsilon = n.floatAttr("epsilon", 1e-5f);
+  SmallVector<Value> results{n.layerNorm(x, scale, rms ? Value() : n.opt(2), axis, epsilon, rms)};
+  if (!rms && (n.wants(1) || n.wants(2)))
+    llvm::append_range(results, statistics(n, x, axis, epsilon));
+  n.give(results);
 }
 
 /// x * s + (bias - mean * s) with s = scale / sqrt(variance + epsilon), per channel: all but x known when the plan is made.
@@ -76,7 +80,9 @@ void lowerLpNorm(Node &n) {
   int64_t axis = n.axis(n.intAttr("axis", -1), Build::rankOf(x));
   bool one = n.intAttr("p", 2) == 1;
   Value norm = n.reduce(nn::ReduceKind::Sum, one ? n.make<nn::AbsOp>({x}) : n.mul(x, x), {axis}, true);
-  n.give(n.div(x, one ? norm : n.make<nn::SqrtOp>({norm})));
+  Value divisor = one ? norm : n.make<nn::SqrtOp>({norm});
+  // A vector of zeros stays one.
+  n.give(n.select(n.compare(nn::Predicate::Eq, divisor, n.like(x, 0)), n.like(x, 0), n.div(x, divisor)));
 }
 
 } // namespace

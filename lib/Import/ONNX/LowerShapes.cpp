@@ -331,7 +331,9 @@ void lowerSpaceToDepth(Node &n) {
     return;
   }
   Value split = n.reshape(x, {s[0], s[1], s[2] / block, block, s[3] / block, block});
-  n.give(n.reshape(n.transpose(split, {0, 3, 5, 1, 2, 4}), {s[0], s[1] * block * block, s[2] / block, s[3] / block}));
+  bool crd = n.textAttr("mode", "DCR") == "CRD";
+  Value moved = crd ? n.transpose(split, {0, 1, 3, 5, 2, 4}) : n.transpose(split, {0, 3, 5, 1, 2, 4});
+  n.give(n.reshape(moved, {s[0], s[1] * block * block, s[2] / block, s[3] / block}));
 }
 
 } // namespace

@@ -220,10 +220,26 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
   }
 };
 
+/// Attention itself reads keys and values for groups of query heads.
+struct UnrepeatKeys : OpRewritePattern<AttentionOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
+    Value k = unrepeat(op.getKey()), v = unrepeat(op.getValue());
+    if (!k || !v || !sameBatch(k, v))
+      return failure();
+    rewriter.modifyOpInPlace(op, [&] {
+      op.getKeyMutable().assign(k);
+      op.getValueMutable().assign(v);
+    });
+    return success();
+  }
+};
+
 struct RecognizeAttentionPass : mpopt::nn::impl::RecognizeAttentionBase<RecognizeAttentionPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<RecognizeAttention>(&getContext());
+    patterns.add<RecognizeAttention, UnrepeatKeys>(&getContext());
     if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
       signalPassFailure();
   }
