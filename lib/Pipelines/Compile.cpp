@@ -44,17 +44,23 @@ public:
     ModuleOp module = *result.module;
 
     begin("simplifying");
-    if (failed(pipeline(module, nn::buildSimplifyPipeline)) || options.until == Stage::NN)
-      return success(verifies(module));
+    if (failed(pipeline(module, nn::buildSimplifyPipeline)))
+      return failure();
+    if (options.until == Stage::NN)
+      return success();
 
     begin("planning");
-    if (failed(planning::planModule(module, options.plan, result.report)) || options.until == Stage::Planned)
-      return success(verifies(module));
+    if (failed(planning::planModule(module, options.plan, result.report)))
+      return failure();
+    if (options.until == Stage::Planned)
+      return success();
     llvm::json::Object account = startAccount(module, options, result.report);
 
     begin("partitioning");
-    if (failed(pipeline(module, partition::buildPartitionPipeline)) || options.until == Stage::Partitioned)
-      return success(verifies(module));
+    if (failed(pipeline(module, partition::buildPartitionPipeline)))
+      return failure();
+    if (options.until == Stage::Partitioned)
+      return success();
 
     begin("scheduling");
     if (failed(pipeline(module, [&](OpPassManager &pm) {
@@ -87,24 +93,20 @@ private:
       options.progress(phase);
   }
 
-  /// Stops a pipeline's failure from passing as the wanted stage.
-  bool verifies(ModuleOp module) { return !hadFailure && succeeded(verify(module)); }
-
   LogicalResult pipeline(ModuleOp module, function_ref<void(OpPassManager &)> build) {
     PassManager manager(&context);
     build(manager);
-    hadFailure = failed(manager.run(module));
-    return failure(hadFailure);
+    return manager.run(module);
   }
 
   MLIRContext &context;
   const CompileOptions &options;
-  bool hadFailure = false;
 };
 
 } // namespace
 
 FailureOr<CompileResult> compile(MLIRContext &context, const CompileOptions &options) {
+  context.loadAllAvailableDialects();
   CompileResult result;
   if (failed(Compilation(context, options).run(result)))
     return failure();

@@ -100,21 +100,25 @@ private:
     make(storage.root);
   }
 
-  /// Appends the instructions that compute an init value, operands first.
+  /// Appends the instructions that compute an init value, operands first. Weights are read where they are in their file; only one that the
+  /// run itself needs is copied.
   void make(Value value) {
     Operation *op = value.getDefiningOp();
-    if (!op || !made.insert(op).second)
+    if (isa<nn::WeightOp>(op)) {
+      if (storageOf(value).space == rt::Space::Weights)
+        initOps.push_back(op);
+      return;
+    }
+    if (!made.insert(op).second)
       return;
     for (Value operand : op->getOperands()) {
       Storage &storage = storageOf(operand);
-      Operation *source = storage.root.getDefiningOp();
-      if (isa<nn::ConstantOp, coll::IndexOp>(source))
+      if (isa<nn::ConstantOp, coll::IndexOp>(storage.root.getDefiningOp()))
         number(storage);
-      else if (isa<nn::WeightOp>(source) && storage.space == rt::Space::Work)
-        sources.insert(storage.root);
-      make(storage.root);
+      else if (!isa<nn::WeightOp>(storage.root.getDefiningOp()))
+        make(storage.root);
     }
-    if (isa<func::CallOp>(op) || (isa<nn::WeightOp>(op) && storageOf(value).space == rt::Space::Weights))
+    if (isa<func::CallOp>(op))
       initOps.push_back(op);
   }
 
@@ -164,7 +168,7 @@ private:
     for (Storage &storage : storages) {
       LiveBuffer &buffer = storage.*life;
       if (storage.space != rt::Space::Work || storage.init != init || buffer.last < buffer.first ||
-          sources.contains(storage.root))
+          storage.root.getDefiningOp<nn::WeightOp>())
         continue;
       lives.push_back(buffer);
       owners.push_back(&storage);
@@ -202,11 +206,12 @@ private:
     return op;
   }
 
-  /// A weight's bytes in its file, whatever shape they are seen in.
-  Value sourceBuffer(nn::WeightOp weight, RankedTensorType type = {}) {
-    if (!type)
-      type = cast<RankedTensorType>(weight.getResult().getType());
-    return declare(weight.getLoc(), type, rt::Space::Source, 0, weight.getSource());
+  /// A weight's bytes in its file, seen as `type`.
+  Value sourceBuffer(nn::WeightOp weight, RankedTensorType type) {
+    Value &known = sourceBuffers[{weight.getResult(), type}];
+    if (!known)
+      known = declare(weight.getLoc(), type, rt::Space::Source, 0, weight.getSource());
+    return known;
   }
 
   /// The rt.buffer of a value: one per storage and type.
@@ -216,8 +221,6 @@ private:
     Value &known = buffers[{storage.root, type}];
     if (known)
       return known;
-    if (sources.contains(storage.root) && storage.space == rt::Space::Work)
-      return known = sourceBuffer(storage.root.getDefiningOp<nn::WeightOp>(), type);
     auto op = declare(storage.root.getLoc(), type, storage.space, storage.offset);
     if (auto constant = storage.root.getDefiningOp<nn::ConstantOp>())
       op.setValueAttr(constant.getValueAttr());
@@ -232,8 +235,16 @@ private:
     return llvm::map_to_vector(values, [&](Value value) { return buffer(value); });
   }
 
+  /// Init instructions read weights where they are in their file.
+  SmallVector<Value> readsOf(Operation *op, bool init) {
+    return llvm::map_to_vector(op->getOperands(), [&](Value value) {
+      auto weight = storageOf(value).root.getDefiningOp<nn::WeightOp>();
+      return init && weight ? sourceBuffer(weight, cast<RankedTensorType>(value.getType())) : buffer(value);
+    });
+  }
+
   LogicalResult instruction(Operation *op, bool init) {
-    SmallVector<Value> reads = buffersOf(op->getOperands()), writes = buffersOf(op->getResults());
+    SmallVector<Value> reads = readsOf(op, init), writes = buffersOf(op->getResults());
     Operation *made =
         TypeSwitch<Operation *, Operation *>(op)
             .Case([&](func::CallOp call) -> Operation * {
@@ -241,8 +252,9 @@ private:
                                           nullptr);
             })
             .Case([&](nn::WeightOp weight) -> Operation * {
-              return rt::CopyOp::create(builder, op->getLoc(), ValueRange{sourceBuffer(weight)}, writes, init, 0,
-                                        nullptr, nullptr);
+              return rt::CopyOp::create(builder, op->getLoc(),
+                                        ValueRange{sourceBuffer(weight, cast<RankedTensorType>(weight.getType()))},
+                                        writes, init, 0, nullptr, nullptr);
             })
             .Case<nn::ConvOp, nn::MaxPoolOp, nn::AvgPoolOp>([&](Operation *library) -> Operation * {
               return rt::LibraryOp::create(builder, op->getLoc(), reads, writes, library->getName().stripDialect(),
@@ -325,12 +337,12 @@ private:
   OpBuilder builder;
   std::deque<Storage> storages;
   DenseMap<Value, size_t> storageIndex;
-  DenseSet<Value> initValues, sources, held;
+  DenseSet<Value> initValues, held;
   DenseSet<Operation *> made;
   SmallVector<Operation *> initOps, runOps;
   SmallVector<Value> weights;
   int64_t numWeights = 0;
-  DenseMap<std::pair<Value, Type>, Value> buffers;
+  DenseMap<std::pair<Value, Type>, Value> buffers, sourceBuffers;
   Operation *lastBuffer = nullptr;
 };
 

@@ -1,13 +1,14 @@
 //===- mpopt.cpp - ONNX model in, plan for many devices out ---------------===//
 
 #include "Diagnostics.h"
-#include "mpopt/Dialect/Coll/Coll.h"
-#include "mpopt/Dialect/NN/NN.h"
-#include "mpopt/Dialect/RT/RT.h"
+#include "mlir/IR/BuiltinOps.h"
 #include "mpopt/Machine/Calibrate.h"
 #include "mpopt/Machine/Machine.h"
 #include "mpopt/Pipelines/Compile.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 #include <CLI/CLI.hpp>
@@ -88,7 +89,7 @@ std::string bytesText(double bytes) {
 /// The short account that every compilation prints.
 void printAccount(const llvm::json::Object &account, const std::string &output) {
   auto number = [&](llvm::StringRef key) { return account.getNumber(key).value_or(0); };
-  llvm::outs() << "wrote " << output << " for " << number("devices") << " device(s)";
+  llvm::outs() << "wrote " << output << " for " << *account.getInteger("devices") << " device(s)";
   if (auto mesh = account.getString("mesh"); mesh && !mesh->empty())
     llvm::outs() << " (mesh " << *mesh << ")";
   llvm::outs() << "\n  predicted time   " << llvm::formatv("{0:f3} ms", number("predicted_seconds") * 1e3)

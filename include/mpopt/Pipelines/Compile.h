@@ -34,8 +34,9 @@ struct CompileResult {
 /// Compiles a model up to a stage; at Stage::Plan the plan and weights files are written. Errors go to the context's diagnostics.
 mlir::FailureOr<CompileResult> compile(mlir::MLIRContext &context, const CompileOptions &options);
 
-/// Registers every dialect and pass of the project.
+/// Registers every dialect, and every pass, of the project.
 void registerAll(mlir::DialectRegistry &registry);
+void registerAllPasses();
 
 } // namespace mpopt
 
