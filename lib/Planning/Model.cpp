@@ -170,20 +170,41 @@ RoleDemands Model::demandsOf(Operation *op, const shd::PartitionRule &rule) cons
   RoleDemands demands;
   if (roles) {
     demands.factors = roles->ofFactors(op->getOperands(), rule);
-    demands.tensorWays = wantsTensorSplit(op, rule) ? tensorWaysOf(op, rule) : 0;
+    if (wantsTensorSplit(op, rule)) {
+      demands.tensorFactors = tensorFactorsOf(op, rule);
+      demands.tensorWays = tensorWaysOf(op, rule, demands.tensorFactors);
+    }
   }
   return demands;
 }
 
+/// The dimensions of the weights; where run-time values are multiplied, what is left of rows, columns and depth: heads.
+SmallVector<bool> Model::tensorFactorsOf(Operation *op, const shd::PartitionRule &rule) const {
+  SmallVector<bool> factors(rule.factors.size(), false);
+  auto mark = [&](ArrayRef<SmallVector<unsigned, 2>> dims) {
+    for (ArrayRef<unsigned> parts : dims)
+      for (unsigned factor : parts)
+        factors[factor] = true;
+  };
+  for (auto [operand, dims] : llvm::zip_equal(op->getOperands(), rule.operandDims))
+    if (nn::isInitTime(operand) && isMatrix(operand))
+      mark(dims);
+  if (!llvm::is_contained(factors, true) && rule.operandDims.front().size() > 2)
+    mark(ArrayRef(rule.operandDims.front()).drop_back(2));
+  if (!llvm::is_contained(factors, true))
+    factors.assign(factors.size(), true);
+  return factors;
+}
+
 /// As many as there are, or as leave every reshape around the operator its whole parts: 12 heads are split 4 ways over 8 devices.
-int64_t Model::tensorWaysOf(Operation *op, const shd::PartitionRule &rule) const {
+int64_t Model::tensorWaysOf(Operation *op, const shd::PartitionRule &rule, ArrayRef<bool> factors) const {
   int64_t most = mesh.ways[Role::Tensor];
-  for (int64_t unit : units->ofFactors(op, rule)) {
+  for (auto [unit, counts] : llvm::zip_equal(units->ofFactors(op, rule), factors)) {
     int64_t ways = 1;
     for (auto [axis, role] : llvm::zip_equal(mesh.mesh.axes, mesh.roles))
       if (role == Role::Tensor && unit > 0 && unit % (ways * axis.size) == 0)
         ways *= axis.size;
-    if (ways > 1)
+    if (counts && ways > 1)
       most = std::min(most, ways);
   }
   return most;

@@ -77,7 +77,8 @@ private:
   llvm::LogicalResult checkRoles();
   int add(Decision decision);
 
-  int64_t tensorWaysOf(mlir::Operation *op, const shd::PartitionRule &rule) const;
+  llvm::SmallVector<bool> tensorFactorsOf(mlir::Operation *op, const shd::PartitionRule &rule) const;
+  int64_t tensorWaysOf(mlir::Operation *op, const shd::PartitionRule &rule, llvm::ArrayRef<bool> factors) const;
   RoleDemands demandsOf(mlir::Operation *op, const shd::PartitionRule &rule) const;
   std::shared_ptr<const Options> optionsOf(mlir::Operation *op, const shd::PartitionRule &rule,
                                            const RoleDemands &demands);

@@ -69,7 +69,7 @@ private:
       return ways <= leading(parts, DimRole::Sequence) || isBatchThenSequence(parts);
     case Role::Tensor:
       if (demands.tensorWays > 0)
-        return ways <= demands.tensorWays && llvm::all_of(parts, is(DimRole::Other));
+        return ways <= demands.tensorWays && demands.tensorFactors[target] && llvm::all_of(parts, is(DimRole::Other));
       return llvm::all_of(parts, is(DimRole::Other)) || llvm::all_of(parts, is(DimRole::Sequence));
     }
     llvm_unreachable("all roles are listed");

@@ -19,6 +19,8 @@ struct RoleDemands {
   llvm::SmallVector<Segments> factors;
   /// The tensor axes must split something here, this many ways at most, and no sequence. 0: they need not.
   int64_t tensorWays = 0;
+  /// Factors that the tensor axes may then split: those of the weights, or of heads. One for each.
+  llvm::SmallVector<bool> tensorFactors;
 };
 
 /// All ways to deal the axes of the mesh to the factors of a rule, to partial results (PartitionRule::linearIn), or to nothing. Axes
