@@ -72,6 +72,17 @@ func.func @grouped(%q: tensor<2x6x4x16xf32>, %k: tensor<2x3x8x16xf32>) -> tensor
   return %y : tensor<2x6x4x16xf32>
 }
 
+// The same around an attention that came in whole.
+// CHECK-LABEL: @grouped_whole
+// CHECK: nn.attention %arg0, %arg1, %arg1 {scale = 1.000000e+00 : f64} : tensor<2x6x4x16xf32>, tensor<2x3x8x16xf32>, tensor<2x3x8x16xf32>
+func.func @grouped_whole(%q: tensor<2x6x4x16xf32>, %k: tensor<2x3x8x16xf32>) -> tensor<2x6x4x16xf32> {
+  %a = nn.reshape %k : tensor<2x3x8x16xf32> -> tensor<2x3x1x8x16xf32>
+  %b = nn.broadcast %a : tensor<2x3x1x8x16xf32> -> tensor<2x3x2x8x16xf32>
+  %r = nn.reshape %b : tensor<2x3x2x8x16xf32> -> tensor<2x6x8x16xf32>
+  %y = nn.attention %q, %r, %r {scale = 1.0} : tensor<2x6x4x16xf32>, tensor<2x6x8x16xf32>, tensor<2x6x8x16xf32>
+  return %y : tensor<2x6x4x16xf32>
+}
+
 // The weights of attention are a result: it stays taken apart.
 // CHECK-LABEL: @weights_used
 // CHECK-NOT: nn.attention
