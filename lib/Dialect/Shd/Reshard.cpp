@@ -20,7 +20,7 @@ public:
     if (!first || !last)
       return failure();
     goal = *last;
-    nodes[*first] = Node{};
+    nodes[*first].cost = 0;
     open.push({0, 0, *first});
     while (!open.empty()) {
       auto [cost, steps, key] = open.top();
@@ -38,7 +38,7 @@ public:
 
 private:
   struct Node {
-    double cost = 0;
+    double cost = std::numeric_limits<double>::infinity();
     unsigned steps = 0;
     uint64_t before = 0;
     ReshardGraph::Move move{ReshardStep::Slice, 0, 0, {}};
@@ -53,14 +53,13 @@ private:
       std::optional<uint64_t> nextKey = graph.pack(next);
       if (!nextKey)
         return;
-      auto [found, isNew] = nodes.try_emplace(*nextKey);
-      Node &node = found->second;
-      if (node.done || (!isNew && node.cost <= cost))
+      Node &node = nodes[*nextKey];
+      if (node.done || node.cost <= cost)
         return;
       double total = cost + priceOf(move, state, next, bytesIn);
       if (total >= best && *nextKey != goal)
         return;
-      if (!isNew && std::tie(node.cost, node.steps) <= std::make_tuple(total, steps + 1))
+      if (std::tie(node.cost, node.steps) <= std::make_tuple(total, steps + 1))
         return;
       node.cost = total;
       node.steps = steps + 1;
@@ -77,7 +76,7 @@ private:
     ReshardStep step{move.kind, 0, 0, {}, {}, {}};
     fill(step, move);
     if (move.kind == ReshardStep::Permute)
-      graph.describePermute(state, next, step);
+      step.axes = graph.expand(graph.movedAxes(state, next));
     return std::max(0.0, price(step, bytesIn, graph.bytes(next)));
   }
 
@@ -97,9 +96,12 @@ private:
     for (const Node *node = &nodes[key]; node->steps; key = node->before, node = &nodes[key]) {
       ReshardStep step{node->move.kind, 0, 0, {}, {}, {}};
       fill(step, node->move);
-      if (step.kind == ReshardStep::Permute)
-        graph.describePermute(graph.unpack(node->before), graph.unpack(key), step);
       step.after = graph.sharding(graph.unpack(key));
+      if (step.kind == ReshardStep::Permute) {
+        ShardingAttr before = graph.sharding(graph.unpack(node->before));
+        step.axes = graph.permutedAxes(before, step.after);
+        step.sources = graph.permutationOf(before, step.after, step.axes);
+      }
       steps.push_back(std::move(step));
     }
     std::reverse(steps.begin(), steps.end());

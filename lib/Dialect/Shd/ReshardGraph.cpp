@@ -2,6 +2,7 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
+#include <unordered_map>
 
 using namespace mlir;
 using namespace mpopt::shd;
@@ -57,12 +58,9 @@ ReshardGraph::ReshardGraph(ShardingAttr from, ShardingAttr to, RankedTensorType 
   if (!fitting)
     return;
   State end = goal();
-  for (unsigned d = 0; d < dimNumbers.size(); ++d) {
+  for (unsigned d = 0; d < dimNumbers.size(); ++d)
     for (uint8_t axis : end.dims[d])
       splitInGoal |= 1u << axis;
-    if (!end.dims[d].empty())
-      splitDimsInGoal |= 1u << d;
-  }
   unreducedInGoal = end.unreduced;
 }
 
@@ -260,7 +258,7 @@ void ReshardGraph::forEachOrder(uint8_t mask, unsigned dim, ArrayRef<uint8_t> he
 void ReshardGraph::forEachSplit(const State &state, unsigned dim, ArrayRef<uint8_t> axes,
                                 function_ref<void(const State &)> visit) {
   State next = state;
-  llvm::append_range(next.dims[dim], axes);
+  next.dims[dim].append(axes);
   int64_t parts = sizeOf(axes);
   bool whole = state.dims[dim].empty();
   for (int64_t size : usefulSizes(dim, sizeOf(next.dims[dim]))) {
@@ -287,12 +285,11 @@ std::optional<ReshardGraph::State> ReshardGraph::join(const State &state, unsign
 void ReshardGraph::slices(const State &state, Visitor visit) {
   uint8_t idle = free(state);
   for (unsigned d = 0; d < dimNumbers.size(); ++d)
-    if (splitDimsInGoal >> d & 1)
-      forEachOrder(idle & splitInGoal, d, state.dims[d], [&](ArrayRef<uint8_t> axes) {
-        forEachSplit(state, d, axes, [&](const State &next) {
-          visit({ReshardStep::Slice, static_cast<uint8_t>(d), 0, Axes(axes)}, next);
-        });
+    forEachOrder(idle & splitInGoal, d, state.dims[d], [&](ArrayRef<uint8_t> axes) {
+      forEachSplit(state, d, axes, [&](const State &next) {
+        visit({ReshardStep::Slice, static_cast<uint8_t>(d), 0, Axes(axes)}, next);
       });
+    });
   uint8_t keep = idle & unreducedInGoal;
   if (!keep || to.getReduce() != ReduceKind::Sum)
     return;
@@ -355,7 +352,7 @@ static ReshardGraph::Axes flatten(const ReshardGraph::State &state, uint8_t idle
                                   SmallVectorImpl<unsigned> &cuts) {
   ReshardGraph::Axes row;
   for (unsigned d = 0; d < dims; ++d) {
-    llvm::append_range(row, state.dims[d]);
+    row.append(state.dims[d]);
     cuts.push_back(row.size());
   }
   for (uint8_t mask : {state.unreduced, idle}) {
@@ -401,7 +398,7 @@ void ReshardGraph::permutes(const State &state, Visitor visit) {
     for (unsigned part = 0; part < numDims + 2; begin = cuts[part], ++part) {
       ArrayRef<uint8_t> axes = ArrayRef<uint8_t>(row).slice(begin, cuts[part] - begin);
       if (part < numDims) {
-        next.dims[part].assign(axes.begin(), axes.end());
+        next.dims[part] = Axes(axes);
         continue;
       }
       ordered &= std::is_sorted(axes.begin(), axes.end());
@@ -468,33 +465,75 @@ std::vector<Digit> digitsOf(ShardingAttr sharding, ArrayRef<StringAttr> axes, Me
 
 } // namespace
 
-void ReshardGraph::describePermute(const State &before, const State &after, ReshardStep &step) const {
-  auto *self = const_cast<ReshardGraph *>(this);
-  ShardingAttr old = self->sharding(before), fresh = self->sharding(after);
-  SmallVector<StringAttr> all;
+ReshardGraph::Axes ReshardGraph::movedAxes(const State &before, const State &after) const {
+  // Place and weight of each axis.
+  auto digits = [&](const State &state) {
+    std::array<std::pair<int64_t, int64_t>, kMaxAxes> result{};
+    for (unsigned d = 0; d < dimNumbers.size(); ++d) {
+      int64_t weight = 1;
+      for (uint8_t axis : llvm::reverse(state.dims[d])) {
+        result[axis] = {d + 2, weight};
+        weight *= axisSizes[axis];
+      }
+    }
+    for (unsigned axis = 0; axis < axisNames.size(); ++axis)
+      if (state.unreduced >> axis & 1)
+        result[axis] = {1, 0};
+    return result;
+  };
+  auto was = digits(before), is = digits(after);
+  Axes moved;
+  for (uint8_t axis = 0; axis < axisNames.size(); ++axis)
+    if (was[axis] != is[axis])
+      moved.push_back(axis);
+  return moved;
+}
+
+SmallVector<StringAttr> ReshardGraph::permutedAxes(ShardingAttr old, ShardingAttr fresh) const {
+  SmallVector<StringAttr> all, moved;
   llvm::SmallSetVector<StringAttr, 8> used = axesOf(old, fresh);
   for (MeshAxisAttr axis : mesh.getAxes())
     if (used.contains(axis.getName()))
       all.push_back(axis.getName());
   // Axes whose digit means the same before and after take no part.
-  std::vector<Digit> was = digitsOf(old, all, mesh), is = digitsOf(fresh, all, mesh);
-  for (auto [axis, a, b] : llvm::zip(all, was, is))
-    if (!(a == b))
-      step.axes.push_back(axis);
-  was = digitsOf(old, step.axes, mesh), is = digitsOf(fresh, step.axes, mesh);
-  int64_t devices = mesh.sizeOf(step.axes);
-  auto code = [&](int64_t device, ArrayRef<Digit> digits) {
-    std::map<int64_t, int64_t> parts;
-    for (size_t i = step.axes.size(); i-- > 0;) {
-      int64_t size = mesh.sizeOf(step.axes[i]);
-      parts[digits[i].place] += device % size * digits[i].weight;
-      device /= size;
+  for (auto [axis, was, is] : llvm::zip(all, digitsOf(old, all, mesh), digitsOf(fresh, all, mesh)))
+    if (!(was == is))
+      moved.push_back(axis);
+  return moved;
+}
+
+SmallVector<int64_t> ReshardGraph::permutationOf(ShardingAttr old, ShardingAttr fresh,
+                                                 ArrayRef<StringAttr> axes) const {
+  std::vector<Digit> was = digitsOf(old, axes, mesh), is = digitsOf(fresh, axes, mesh);
+  int64_t devices = mesh.sizeOf(axes);
+  // A device's code says which part it holds: its parts in all places in one number, mixed radix.
+  std::map<int64_t, int64_t> scales;
+  for (const std::vector<Digit> &digits : {was, is}) {
+    std::map<int64_t, int64_t> ranges;
+    for (auto [digit, axis] : llvm::zip(digits, axes))
+      ranges.emplace(digit.place, 1).first->second += (mesh.sizeOf(axis) - 1) * digit.weight;
+    for (auto [place, range] : ranges)
+      scales[place] = std::max(scales[place], range);
+  }
+  int64_t scale = 1;
+  for (auto &[place, range] : scales)
+    range = std::exchange(scale, scale * range);
+  auto codes = [&](ArrayRef<Digit> digits) {
+    SmallVector<int64_t> steps, sizes, result(devices, 0);
+    for (auto [digit, axis] : llvm::zip(digits, axes)) {
+      steps.push_back(digit.weight * scales[digit.place]);
+      sizes.push_back(mesh.sizeOf(axis));
     }
-    return parts;
+    for (int64_t device = 0; device < devices; ++device)
+      for (int64_t i = static_cast<int64_t>(axes.size()), rest = device; i-- > 0; rest /= sizes[i])
+        result[device] += rest % sizes[i] * steps[i];
+    return result;
   };
-  std::map<std::map<int64_t, int64_t>, int64_t> holders;
-  for (int64_t device = 0; device < devices; ++device)
-    holders.emplace(code(device, was), device);
-  for (int64_t device = 0; device < devices; ++device)
-    step.sources.push_back(holders.at(code(device, is)));
+  std::unordered_map<int64_t, int64_t> holders;
+  for (auto [device, code] : llvm::enumerate(codes(was)))
+    holders.emplace(code, static_cast<int64_t>(device));
+  SmallVector<int64_t> sources;
+  for (int64_t code : codes(is))
+    sources.push_back(holders.at(code));
+  return sources;
 }

@@ -13,8 +13,34 @@ class ReshardGraph {
 public:
   static constexpr unsigned kMaxAxes = 6, kMaxDims = 6, kMaxSizes = 16;
 
-  /// Axes of the graph, by number; at most kMaxAxes.
-  using Axes = llvm::SmallVector<uint8_t, kMaxAxes>;
+  /// Axes of the graph, by number; at most kMaxAxes. States are copied often, so this is plain data.
+  class Axes {
+  public:
+    Axes() = default;
+    explicit Axes(llvm::ArrayRef<uint8_t> axes) { append(axes); }
+    void push_back(uint8_t axis) { values[count++] = axis; }
+    void pop_back() { --count; }
+    void append(llvm::ArrayRef<uint8_t> axes) {
+      for (uint8_t axis : axes)
+        push_back(axis);
+    }
+    void resize(size_t size) { count = static_cast<uint8_t>(size); }
+    size_t size() const { return count; }
+    bool empty() const { return count == 0; }
+    uint8_t &operator[](size_t i) { return values[i]; }
+    uint8_t *begin() { return values.data(); }
+    uint8_t *end() { return values.data() + count; }
+    const uint8_t *begin() const { return values.data(); }
+    const uint8_t *end() const { return values.data() + count; }
+    operator llvm::ArrayRef<uint8_t>() const { return {begin(), count}; }
+    bool operator==(const Axes &other) const {
+      return llvm::ArrayRef<uint8_t>(*this) == llvm::ArrayRef<uint8_t>(other);
+    }
+
+  private:
+    std::array<uint8_t, kMaxAxes> values{};
+    uint8_t count = 0;
+  };
 
   /// Where every axis is. Sizes are local sizes of the dimensions: an uneven split has several.
   struct State {
@@ -49,8 +75,12 @@ public:
   llvm::SmallVector<mlir::StringAttr> expand(llvm::ArrayRef<uint8_t> axes) const;
   int64_t dimension(unsigned dim) const { return dimNumbers[dim]; }
   ShardingAttr sharding(const State &state);
-  /// For a Permute: the axes that move, and from which of the group every device gets its part.
-  void describePermute(const State &before, const State &after, ReshardStep &step) const;
+  /// Of a permute from one sharding to another: the axes that move, and from which of its group over them every device gets its part.
+  llvm::SmallVector<mlir::StringAttr> permutedAxes(ShardingAttr old, ShardingAttr fresh) const;
+  llvm::SmallVector<int64_t> permutationOf(ShardingAttr old, ShardingAttr fresh,
+                                           llvm::ArrayRef<mlir::StringAttr> axes) const;
+  /// The axes whose place differs, in the order of the graph.
+  Axes movedAxes(const State &before, const State &after) const;
 
 private:
   void findAxes();
@@ -90,7 +120,7 @@ private:
   double elementBytes = 1;
   std::array<llvm::SmallVector<int64_t>, kMaxDims> sizeTable;
   llvm::DenseMap<std::pair<int64_t, int64_t>, int64_t> blockCache;
-  uint8_t splitInGoal = 0, splitDimsInGoal = 0, unreducedInGoal = 0;
+  uint8_t splitInGoal = 0, unreducedInGoal = 0;
 };
 
 } // namespace mpopt::shd

@@ -24,7 +24,7 @@ struct ReshardStep {
 };
 
 /// Price of a step on one device, not negative, in any unit that adds up, from the sizes of the local values that go in and come out.
-/// `step.after` is null while steps are priced.
+/// `step.after` is null and `step.sources` empty while steps are priced.
 using ReshardPrice = llvm::function_ref<double(const ReshardStep &step, double bytesIn, double bytesOut)>;
 
 /// The cheapest sequence of steps between two shardings of a value of `type`, found by shortest paths over intermediate shardings.

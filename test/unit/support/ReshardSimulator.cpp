@@ -1,0 +1,202 @@
+#include "ReshardSimulator.h"
+#include <cmath>
+#include <limits>
+#include <sstream>
+
+using namespace mpopt;
+using namespace mpopt::test;
+using mpopt::shd::ReshardStep;
+using mpopt::shd::ShardingAttr;
+
+static constexpr double kPadding = std::numeric_limits<double>::quiet_NaN();
+
+Array::Array(std::vector<int64_t> shape, double fill) : shape(std::move(shape)) {
+  size_t size = 1;
+  for (int64_t n : this->shape)
+    size *= static_cast<size_t>(n);
+  data.assign(size, fill);
+}
+
+double &Array::at(const std::vector<int64_t> &index) {
+  size_t offset = 0;
+  for (size_t d = 0; d < shape.size(); ++d)
+    offset = offset * static_cast<size_t>(shape[d]) + static_cast<size_t>(index[d]);
+  return data.at(offset);
+}
+
+int64_t Devices::place(llvm::ArrayRef<mlir::StringAttr> axes, int64_t device) const {
+  int64_t place = 0;
+  for (mlir::StringAttr name : axes) {
+    int64_t minor = 1;
+    for (shd::MeshAxisAttr axis : mesh.getAxes().drop_front(mesh.indexOf(name) + 1))
+      minor *= axis.getSize();
+    int64_t size = mesh.find(name).getSize();
+    place = place * size + device / minor % size;
+  }
+  return place;
+}
+
+std::vector<int64_t> Devices::group(llvm::ArrayRef<mlir::StringAttr> axes, int64_t device) const {
+  llvm::SmallVector<mlir::StringAttr> rest;
+  for (shd::MeshAxisAttr axis : mesh.getAxes())
+    if (!llvm::is_contained(axes, axis.getName()))
+      rest.push_back(axis.getName());
+  std::vector<int64_t> group(mesh.sizeOf(axes));
+  for (int64_t other = 0; other < mesh.getNumDevices(); ++other)
+    if (place(rest, other) == place(rest, device))
+      group[place(axes, other)] = other;
+  return group;
+}
+
+static std::vector<int64_t> localShape(ShardingAttr sharding, llvm::ArrayRef<int64_t> shape, shd::MeshAttr mesh) {
+  llvm::SmallVector<int64_t> local = sharding.getLocalShape(shape, mesh);
+  return {local.begin(), local.end()};
+}
+
+/// The element of the whole that a device holds at a local index; none in padding.
+static std::optional<std::vector<int64_t>> globalIndex(const std::vector<int64_t> &index,
+                                                       const std::vector<int64_t> &places,
+                                                       const std::vector<int64_t> &local,
+                                                       const std::vector<int64_t> &whole) {
+  std::vector<int64_t> global(index);
+  for (size_t d = 0; d < index.size(); ++d) {
+    global[d] += places[d] * local[d];
+    if (global[d] >= whole[d])
+      return std::nullopt;
+  }
+  return global;
+}
+
+Devices Devices::shard(const Array &whole, ShardingAttr sharding, shd::MeshAttr mesh) {
+  Devices devices(mesh);
+  std::vector<int64_t> local = localShape(sharding, whole.shape, mesh);
+  int64_t count = mesh.sizeOf(sharding.getUnreduced());
+  for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+    std::vector<int64_t> places;
+    for (shd::DimShardingAttr dim : sharding.getDims())
+      places.push_back(devices.place(dim.getAxes(), device));
+    // Unequal addends of integers, so that sums are exact: 1000 * rank, less all of them on the last.
+    int64_t rank = devices.place(sharding.getUnreduced(), device);
+    double addend = rank + 1 < count ? 1000.0 * static_cast<double>(rank + 1)
+                                     : -500.0 * static_cast<double>(count - 1) * static_cast<double>(count);
+    bool last = rank + 1 == count;
+    Array part(local, kPadding);
+    part.forEach([&](const std::vector<int64_t> &index) {
+      if (auto global = globalIndex(index, places, local, whole.shape))
+        part.at(index) = (last ? whole.at(*global) : 0) + (count > 1 ? addend : 0);
+    });
+    devices.parts[device] = part;
+  }
+  return devices;
+}
+
+std::optional<std::string> Devices::differs(const Array &whole, ShardingAttr sharding) const {
+  std::vector<int64_t> local = localShape(sharding, whole.shape, mesh);
+  for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+    std::vector<int64_t> places, sum = group(sharding.getUnreduced(), device);
+    for (shd::DimShardingAttr dim : sharding.getDims())
+      places.push_back(place(dim.getAxes(), device));
+    if (parts[device].shape != local)
+      return "device " + std::to_string(device) + " holds another shape";
+    std::optional<std::string> error;
+    parts[device].forEach([&](const std::vector<int64_t> &index) {
+      auto global = globalIndex(index, places, local, whole.shape);
+      if (!global || error)
+        return;
+      double total = 0;
+      for (int64_t other : sum)
+        total += parts[other].at(index);
+      if (total == whole.at(*global))
+        return;
+      std::ostringstream os;
+      os << "device " << device << " holds " << total << " for " << whole.at(*global) << " at local index";
+      for (int64_t i : index)
+        os << ' ' << i;
+      error = os.str();
+    });
+    if (error)
+      return error;
+  }
+  return std::nullopt;
+}
+
+//===----------------------------------------------------------------------===//
+// Collectives
+//===----------------------------------------------------------------------===//
+
+/// Block `i` of dimension `dim`, of `size` elements, `fill` past the end.
+static Array block(const Array &array, int64_t dim, int64_t i, int64_t size, double fill) {
+  std::vector<int64_t> shape = array.shape;
+  shape[dim] = size;
+  Array part(shape, fill);
+  part.forEach([&](std::vector<int64_t> index) {
+    std::vector<int64_t> from = index;
+    from[dim] += i * size;
+    if (from[dim] < array.shape[dim])
+      part.at(index) = array.at(from);
+  });
+  return part;
+}
+
+/// Parts one after the other along `dim`, cropped to `size`.
+static Array concat(const std::vector<Array> &parts, int64_t dim, int64_t size) {
+  std::vector<int64_t> shape = parts[0].shape;
+  int64_t each = shape[dim];
+  shape[dim] = size;
+  Array whole(shape);
+  whole.forEach([&](std::vector<int64_t> index) {
+    std::vector<int64_t> from = index;
+    from[dim] %= each;
+    whole.at(index) = parts.at(index[dim] / each).at(from);
+  });
+  return whole;
+}
+
+static Array add(const std::vector<Array> &parts) {
+  Array sum(parts[0].shape);
+  for (const Array &part : parts)
+    for (size_t i = 0; i < sum.data.size(); ++i)
+      sum.data[i] += part.data[i];
+  return sum;
+}
+
+Devices Devices::apply(const ReshardStep &step, ShardingAttr before, llvm::ArrayRef<int64_t> shape) const {
+  Devices next(mesh);
+  std::vector<int64_t> local = localShape(step.after, shape, mesh);
+  for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+    std::vector<int64_t> members = group(step.axes, device);
+    int64_t me = place(step.axes, device);
+    std::vector<Array> inputs;
+    for (int64_t member : members)
+      inputs.push_back(parts[member]);
+    Array &result = next.parts[device];
+    switch (step.kind) {
+    case ReshardStep::Slice:
+      result = block(parts[device], step.dim, me, local[step.dim], 0);
+      break;
+    case ReshardStep::KeepFirst:
+      result = me == 0 ? parts[device] : Array(parts[device].shape);
+      break;
+    case ReshardStep::AllGather:
+      result = concat(inputs, step.dim, local[step.dim]);
+      break;
+    case ReshardStep::AllReduce:
+      result = add(inputs);
+      break;
+    case ReshardStep::ReduceScatter:
+      result = block(add(inputs), step.dim, me, local[step.dim], 0);
+      break;
+    case ReshardStep::AllToAll: {
+      std::vector<Array> blocks;
+      for (const Array &input : inputs)
+        blocks.push_back(block(input, step.toDim, me, local[step.toDim], 0));
+      result = concat(blocks, step.dim, local[step.dim]);
+      break;
+    }
+    case ReshardStep::Permute:
+      result = inputs.at(step.sources[me]);
+      break;
+    }
+  }
+  return next;
+}
