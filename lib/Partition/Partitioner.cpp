@@ -29,8 +29,10 @@ FailureOr<SmallVector<ShardingAttr>> mpopt::partition::readShardings(Operation *
 
 FailureOr<LocalContext> mpopt::partition::readContext(shd::PartitionInterface op, shd::MeshOp mesh) {
   auto in = readShardings(op, shd::kInAttr, op->getNumOperands());
+  if (failed(in))
+    return failure();
   auto out = readShardings(op, shd::kOutAttr, op->getNumResults());
-  if (failed(in) || failed(out))
+  if (failed(out))
     return failure();
   LocalContext context;
   context.meshName = FlatSymbolRefAttr::get(mesh.getSymNameAttr());

@@ -42,7 +42,8 @@ void printRule(raw_ostream &os, Operation *op, const shd::PartitionRule &rule) {
   printTensors(os, rule.operandDims);
   os << " -> ";
   printTensors(os, rule.resultDims);
-  os << ';';
+  if (!rule.factors.empty())
+    os << ';';
   for (auto [i, factor] : llvm::enumerate(rule.factors)) {
     os << ' ' << i << '=' << factor.size << kindName(factor.kind);
     if (factor.kind == shd::FactorKind::Reduce)

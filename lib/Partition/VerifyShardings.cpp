@@ -66,8 +66,10 @@ private:
     if (!ruled)
       return op->emitError() << "has no partition rule";
     auto in = readShardings(op, shd::kInAttr, op->getNumOperands());
+    if (failed(in))
+      return failure();
     auto out = readShardings(op, shd::kOutAttr, op->getNumResults());
-    if (failed(in) || failed(out))
+    if (failed(out))
       return failure();
     for (auto [t, sharding] : llvm::enumerate(*in))
       if (failed(verifySharding(op, op->getOperand(t).getType(), sharding, "operand " + Twine(t))))

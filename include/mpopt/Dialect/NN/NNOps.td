@@ -113,7 +113,8 @@ def NN_IsNanOp : NN_InferOp<"is_nan", [SameOperandsAndResultShape]> {
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 
-class NN_Binary<string mnemonic, string what, list<Trait> traits = [], Type type = NN_Tensor> : NN_InferOp<mnemonic, traits> {
+class NN_Binary<string mnemonic, string what, list<Trait> traits = [], Type type = NN_Tensor, list<string> own = []>
+    : NN_InferOp<mnemonic, traits, own> {
   let summary = what # ", broadcasting as numpy does";
   let arguments = (ins type:$lhs, type:$rhs);
   let results = (outs type:$result);
@@ -124,11 +125,11 @@ class NN_Binary<string mnemonic, string what, list<Trait> traits = [], Type type
 def NN_AddOp : NN_Binary<"add", "x + y", [Commutative]>;
 def NN_SubOp : NN_Binary<"sub", "x - y">;
 def NN_MulOp : NN_Binary<"mul", "x * y", [Commutative]>;
-def NN_DivOp : NN_Binary<"div", "x / y; integers truncate towards zero">;
+def NN_DivOp : NN_Binary<"div", "x / y; integers truncate towards zero", [], NN_Tensor, ["buildLocal"]>;
 def NN_PowOp : NN_Binary<"pow", "x ^ y">;
 def NN_MaxOp : NN_Binary<"max", "the larger; NaN if either is", [Commutative]>;
 def NN_MinOp : NN_Binary<"min", "the smaller; NaN if either is", [Commutative]>;
-def NN_ModOp : NN_Binary<"mod", "remainder with the sign of y (of x with `fmod`)"> {
+def NN_ModOp : NN_Binary<"mod", "remainder with the sign of y (of x with `fmod`)", [], NN_Tensor, ["buildLocal"]> {
   let arguments = (ins NN_Tensor:$lhs, NN_Tensor:$rhs, UnitAttr:$fmod);
 }
 def NN_AndOp : NN_Binary<"and", "logical and", [Commutative], NN_Bool>;
@@ -220,7 +221,7 @@ def NN_PadOp : NN_InferOp<"pad"> {
   let assemblyFormat = "$input $low $high attr-dict `:` type($input)";
 }
 
-def NN_GatherOp : NN_InferOp<"gather", [], ["buildLocal"]> {
+def NN_GatherOp : NN_InferOp<"gather", [], ["buildLocal", "getLocalWork"]> {
   let summary = "result[o.., i.., r..] = input[o.., indices[i..], r..] along `axis`; negative indices count from the end";
   let description = [{
     With `offset` (a scalar), indices are first lowered by offset, and elements whose index then lies outside
@@ -232,21 +233,21 @@ def NN_GatherOp : NN_InferOp<"gather", [], ["buildLocal"]> {
   let hasFolder = 1;
 }
 
-def NN_GatherElementsOp : NN_InferOp<"gather_elements"> {
+def NN_GatherElementsOp : NN_InferOp<"gather_elements", [], ["buildLocal"]> {
   let summary = "result[.., i, ..] = input[.., indices[.., i, ..], ..] along `axis`";
   let arguments = (ins NN_Tensor:$input, NN_Int:$indices, I64Attr:$axis);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$input `[` $indices `]` attr-dict `:` type($input) `,` type($indices)";
 }
 
-def NN_GatherNdOp : NN_InferOp<"gather_nd"> {
+def NN_GatherNdOp : NN_InferOp<"gather_nd", [], ["buildLocal"]> {
   let summary = "ONNX GatherND with `batch_dims` leading batch dimensions";
   let arguments = (ins NN_Tensor:$input, NN_Int:$indices, DefaultValuedAttr<I64Attr, "0">:$batch_dims);
   let results = (outs NN_Tensor:$result);
   let assemblyFormat = "$input `[` $indices `]` attr-dict `:` type($input) `,` type($indices)";
 }
 
-def NN_ScatterNdOp : NN_InferOp<"scatter_nd"> {
+def NN_ScatterNdOp : NN_InferOp<"scatter_nd", [], ["buildLocal"]> {
   let summary = "ONNX ScatterND: a copy of `input` with `updates` written at (or, with `reduction`, combined into) `indices`, in order";
   let arguments = (ins NN_Tensor:$input, NN_Int:$indices, NN_Tensor:$updates, OptionalAttr<NN_ReduceKind>:$reduction);
   let results = (outs NN_Tensor:$result);

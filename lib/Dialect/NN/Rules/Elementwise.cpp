@@ -88,3 +88,16 @@ PartitionRule CastOp::getPartitionRule() {
       isa<FloatType>(getElementTypeOrSelf(getType())) && isa<FloatType>(getElementTypeOrSelf(getInput().getType()));
   return shd::elementwiseRule(*this, isLinear ? Sets{{0}} : Sets{});
 }
+
+// What lies in the padding of integers could trap as a divisor.
+FailureOr<SmallVector<Value>> DivOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                const shd::LocalContext &context) {
+  return isa<FloatType>(getElementTypeOrSelf(getType())) ? shd::cloneLocal(*this, builder, operands, context)
+                                                         : cloneMasked(*this, builder, operands, context, 1, 1);
+}
+
+FailureOr<SmallVector<Value>> ModOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                const shd::LocalContext &context) {
+  return isa<FloatType>(getElementTypeOrSelf(getType())) ? shd::cloneLocal(*this, builder, operands, context)
+                                                         : cloneMasked(*this, builder, operands, context, 1, 1);
+}

@@ -76,6 +76,20 @@ Value LocalBuilder::mask(Value x, int64_t dim, int64_t size, ArrayRef<StringAttr
                                  toArray(builder, axes));
 }
 
+Value LocalBuilder::maskAll(Value x, Operation *op, unsigned t, double value) {
+  for (auto [d, size] : llvm::enumerate(typeOf(op->getOperand(t)).getShape()))
+    if (ArrayRef<StringAttr> axes = context.axesOf(t, d); !axes.empty())
+      x = mask(x, static_cast<int64_t>(d), size, axes, value);
+  return x;
+}
+
+FailureOr<SmallVector<Value>> nn::cloneMasked(Operation *op, OpBuilder &builder, ValueRange operands,
+                                              const shd::LocalContext &context, unsigned t, double value) {
+  SmallVector<Value> masked(operands);
+  masked[t] = LocalBuilder(builder, op->getLoc(), context).maskAll(masked[t], op, t, value);
+  return shd::cloneLocal(op, builder, masked, context);
+}
+
 Value LocalBuilder::place(ArrayRef<StringAttr> axes, int64_t scale) {
   return coll::IndexOp::create(builder, loc, RankedTensorType::get({}, builder.getI64Type()), context.meshName,
                                toArray(builder, axes), builder.getI64IntegerAttr(scale));

@@ -57,6 +57,8 @@ public:
                      llvm::ArrayRef<mlir::StringAttr> axes);
   /// x with padding past global position `size` of `dim`, split over `axes`, set to `value`; x itself when there is no padding.
   mlir::Value mask(mlir::Value x, int64_t dim, int64_t size, llvm::ArrayRef<mlir::StringAttr> axes, double value);
+  /// x, a local value of operand t of `op`, with padding of all its dimensions set to `value`.
+  mlir::Value maskAll(mlir::Value x, mlir::Operation *op, unsigned t, double value);
   /// Scalar i64: this device's place along `axes`, times `scale`.
   mlir::Value place(llvm::ArrayRef<mlir::StringAttr> axes, int64_t scale);
   /// x on the first device along `axes`, zero elsewhere; x itself without axes.
@@ -72,6 +74,11 @@ private:
 
 inline mlir::RankedTensorType typeOf(mlir::Value value) { return mlir::cast<mlir::RankedTensorType>(value.getType()); }
 inline double elementBytes(mlir::Value value) { return std::max(1u, typeOf(value).getElementTypeBitWidth() / 8); }
+
+/// Clones `op` with the padding of operand t set to `value`: for operands whose padding could lead astray or trap.
+llvm::FailureOr<llvm::SmallVector<mlir::Value>> cloneMasked(mlir::Operation *op, mlir::OpBuilder &builder,
+                                                            mlir::ValueRange operands, const shd::LocalContext &context,
+                                                            unsigned t, double value);
 
 } // namespace mpopt::nn
 

@@ -155,18 +155,26 @@ PartitionRule GatherOp::getPartitionRule() {
     builder.link({in(1, d), out(0, axis + d)});
   for (int64_t d = axis + 1; d < rank; ++d)
     builder.link({in(0, d), out(0, d - 1 + indexRank)});
-  if (!getOffset())
+  if (!getOffset() && !getElementTypeOrSelf(getType()).isInteger(1)) // truth values do not add up
     builder.link({in(0, axis)}, FactorKind::Reduce);
   builder.rule.linearIn = {{0}};
   return builder.rule;
 }
 
-/// Each device looks up the rows that it has and adds nothing for the others.
+/// Only the rows that are looked up are read.
+shd::OpWork GatherOp::getLocalWork(ArrayRef<int64_t> sizes) {
+  shd::OpWork work = shd::defaultWork(*this, getPartitionRule(), sizes);
+  work.bytesRead = std::min(work.bytesRead, 2 * work.bytesWritten);
+  work.flops = std::min(work.flops, work.bytesWritten / elementBytes(getInput()));
+  return work;
+}
+
+/// Each device looks up the rows that it has and adds nothing for the others. Indices in padding could lie anywhere: they become 0.
 FailureOr<SmallVector<Value>> GatherOp::buildLocal(OpBuilder &builder, ValueRange operands,
                                                    const shd::LocalContext &context) {
   ArrayRef<StringAttr> axes = context.axesOf(0, getAxis());
   if (axes.empty())
-    return shd::cloneLocal(*this, builder, operands, context);
+    return cloneMasked(*this, builder, operands, context, 1, 0);
   LocalBuilder local(builder, getLoc(), context);
   Type element = typeOf(operands[1]).getElementType();
   Value rows = local.scalar(element, typeOf(getInput()).getDimSize(getAxis()));
@@ -190,6 +198,11 @@ PartitionRule GatherElementsOp::getPartitionRule() {
   return builder.rule;
 }
 
+FailureOr<SmallVector<Value>> GatherElementsOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                           const shd::LocalContext &context) {
+  return cloneMasked(*this, builder, operands, context, 1, 0);
+}
+
 PartitionRule GatherNdOp::getPartitionRule() {
   RuleBuilder builder(*this);
   int64_t batch = getBatchDims(), indexRank = typeOf(getIndices()).getRank(), rank = typeOf(getInput()).getRank();
@@ -204,6 +217,11 @@ PartitionRule GatherNdOp::getPartitionRule() {
   return builder.rule;
 }
 
+FailureOr<SmallVector<Value>> GatherNdOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                     const shd::LocalContext &context) {
+  return cloneMasked(*this, builder, operands, context, 1, 0);
+}
+
 PartitionRule ScatterNdOp::getPartitionRule() {
   RuleBuilder builder(*this);
   int64_t indexRank = typeOf(getIndices()).getRank(), rank = typeOf(getInput()).getRank();
@@ -213,4 +231,9 @@ PartitionRule ScatterNdOp::getPartitionRule() {
   if (!getReduction() || *getReduction() == ReduceKind::Sum)
     builder.rule.linearIn = {{0, 2}};
   return builder.rule;
+}
+
+FailureOr<SmallVector<Value>> ScatterNdOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                      const shd::LocalContext &context) {
+  return cloneMasked(*this, builder, operands, context, 1, 0);
 }
