@@ -26,6 +26,7 @@ SENTENCES = [
     "A cat sleeps on the warm window sill.",
     "The kitten is taking a nap in the sun.",
 ]
+MOVES = {"transpose", "reshape", "slice", "concat", "expand", "cast"}
 
 
 def fetch():
@@ -73,9 +74,11 @@ def mebibytes(values):
 
 
 def sharding_summary(account):
-    """The chosen shardings, most frequent first: one line per kind of operator and sharding."""
+    """The chosen shardings, one line per kind of operator and sharding, most frequent first; without what only moves data."""
     counts = {}
     for choice in account["strategy"]:
+        if choice["op"] in MOVES:
+            continue
         key = (choice["op"], choice["sharding"])
         counts.setdefault(key, []).append(choice["node"])
     rows = sorted(counts.items(), key=lambda item: (-len(item[1]), item[0]))
