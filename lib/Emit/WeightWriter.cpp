@@ -39,20 +39,29 @@ static char *alignUp(char *pointer) {
 }
 
 WeightWriter::WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh) : program(program), mesh(mesh) {
+  llvm::DenseMap<int64_t, Operation *> latest; // by offset in the arena: who wrote there last; views share the offset
   for (Operation &op : program.getBody().front()) {
     if (!isInit(&op))
       continue;
+    for (Value read : readsOf(&op))
+      if (auto buffer = read.getDefiningOp<rt::BufferOp>(); buffer.getSpace() == rt::Space::Work)
+        workWriters[{&op, read}] = latest.lookup(buffer.getOffset());
     for (Value write : writesOf(&op)) {
       auto buffer = write.getDefiningOp<rt::BufferOp>();
-      writers[write] = &op;
       if (buffer.getSpace() == rt::Space::Weights)
         weightWriters[buffer.getOffset()] = &op;
+      else
+        latest[buffer.getOffset()] = &op;
     }
   }
+  auto isWritten = [&](rt::BufferOp buffer) {
+    Operation *writer = weightWriters.lookup(buffer.getOffset());
+    return writer && llvm::is_contained(writesOf(writer), buffer.getResult());
+  };
   std::map<int64_t, rt::BufferOp> numbered;
   for (auto buffer : program.getBody().front().getOps<rt::BufferOp>())
     if (buffer.getSpace() == rt::Space::Weights)
-      if (auto [it, isNew] = numbered.try_emplace(buffer.getOffset(), buffer); !isNew && writers.contains(buffer))
+      if (auto [it, isNew] = numbered.try_emplace(buffer.getOffset(), buffer); !isNew && isWritten(buffer))
         it->second = buffer; // of several views, the one that is written
   for (auto [number, buffer] : numbered) {
     weights.push_back(Weight{buffer, {}, {}});
@@ -61,28 +70,30 @@ WeightWriter::WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh) : program(
   place();
 }
 
-/// Finds the instructions that make a weight, operands first, and the axes that they depend on.
+/// Finds the instructions that make a weight, in the program's order, which the sharing of the arena relies on, and the axes
+/// that they depend on.
 void WeightWriter::trace(Weight &weight) {
   llvm::SetVector<StringAttr> axes;
   llvm::SetVector<Operation *> recipe;
-  auto visit = [&](auto &visit, Value value) -> void {
+  auto visit = [&](auto &visit, Value value, Operation *reader) -> void {
     auto buffer = value.getDefiningOp<rt::BufferOp>();
     if (ArrayAttr indexAxes = buffer.getIndexAxesAttr())
       for (auto axis : indexAxes.getAsRange<StringAttr>())
         axes.insert(axis);
     bool isWeight = buffer.getSpace() == rt::Space::Weights; // views of one weight share its writer
-    Operation *writer = isWeight ? weightWriters.lookup(buffer.getOffset()) : writers.lookup(value);
+    Operation *writer = isWeight ? weightWriters.lookup(buffer.getOffset()) : workWriters.lookup({reader, value});
     if (!writer || recipe.contains(writer))
       return;
     for (Value operand : readsOf(writer))
-      visit(visit, operand);
+      visit(visit, operand, writer);
     recipe.insert(writer);
   };
-  visit(visit, weight.buffer);
+  visit(visit, weight.buffer, nullptr);
   for (shd::MeshAxisAttr axis : mesh.getAxes())
     if (axes.contains(axis.getName()))
       weight.axes.push_back(axis.getName());
   weight.recipe = recipe.takeVector();
+  llvm::sort(weight.recipe, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
 }
 
 void WeightWriter::place() {

@@ -41,7 +41,8 @@ private:
   rt::ProgramOp program;
   shd::MeshAttr mesh;
   std::vector<Weight> weights;
-  llvm::DenseMap<mlir::Value, mlir::Operation *> writers;
+  llvm::DenseMap<std::pair<mlir::Operation *, mlir::Value>, mlir::Operation *>
+      workWriters;                                          // of what an instruction reads
   llvm::DenseMap<int64_t, mlir::Operation *> weightWriters; // by the weight's number
   std::vector<std::vector<WeightPlace>> devicePlaces;
   uint64_t totalBytes = 0;
