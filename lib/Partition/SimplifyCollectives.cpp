@@ -98,7 +98,9 @@ struct MaskOfZeros : OpRewritePattern<MaskPadOp> {
   using OpRewritePattern::OpRewritePattern;
   LogicalResult matchAndRewrite(MaskPadOp op, PatternRewriter &rewriter) const override {
     auto slice = op.getInput().getDefiningOp<SliceOp>();
-    bool zero = slice && op.getValue().isZero() && sameOrder(op, slice) && slice.getDim() == op.getDim() &&
+    // A slice of a gathered value may yet give way to the value before the gather, whose padding is anything.
+    bool zero = slice && !slice.getInput().getDefiningOp<AllGatherOp>() && op.getValue().isZero() &&
+                sameOrder(op, slice) && slice.getDim() == op.getDim() &&
                 sizeAt(slice.getInput(), op.getDim()) == static_cast<int64_t>(op.getSize());
     auto mask = op.getInput().getDefiningOp<MaskPadOp>();
     bool twice = mask && sameOrder(op, mask) && mask.getDim() == op.getDim() && mask.getSize() == op.getSize() &&

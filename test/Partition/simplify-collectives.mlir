@@ -95,3 +95,14 @@ func.func @mask_of_slice(%x: tensor<5xf32>) -> tensor<3xf32> {
   %1 = coll.mask_pad %0 dim 0 size 5 value 0.0 over @mesh ["a"] : tensor<3xf32>
   return %1 : tensor<3xf32>
 }
+
+// The slice of what was gathered is the value before, whose padding is anything: the mask stays.
+// CHECK-LABEL: func.func @mask_of_gathered
+// CHECK-NEXT: %[[M:.*]] = coll.mask_pad %arg0 dim 0 size 5
+// CHECK-NEXT: return %[[M]]
+func.func @mask_of_gathered(%x: tensor<3xf32>) -> tensor<3xf32> {
+  %0 = coll.all_gather %x dim 0 over @mesh ["a"] : tensor<3xf32> -> tensor<5xf32>
+  %1 = coll.slice %0 dim 0 over @mesh ["a"] : tensor<5xf32> -> tensor<3xf32>
+  %2 = coll.mask_pad %1 dim 0 size 5 value 0.0 over @mesh ["a"] : tensor<3xf32>
+  return %2 : tensor<3xf32>
+}

@@ -217,6 +217,8 @@ int main(int argc, char **argv) {
       "Compiles an ONNX model into a plan for many devices: chooses how to shard it by a cost model, inserts the\n"
       "collectives, generates code. Run the plan with mpopt-run."};
   app.set_version_flag("--version", "mpopt " MPOPT_VERSION);
+  app.name("mpopt");
+  app.footer("Example:\n  mpopt bert.onnx --devices 4 --dim batch=1 --dim sequence=128 -o bert.mpplan");
   Arguments arguments;
   addOptions(app, arguments);
   std::string calibrated;
