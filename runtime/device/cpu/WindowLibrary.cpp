@@ -115,15 +115,22 @@ private:
   std::vector<Step> steps;
 };
 
-/// Whether reordering x and y pays: when much is computed for each of their bytes, and channels fill whole blocks.
+/// A convolution over the few channels of an image: oneDNN reads it plain, and computes many times faster when it may write
+/// blocks of channels.
+bool readsImage(const WindowParams &params, std::span<const int64_t> x, std::span<const int64_t> w) {
+  return params.groups == 1 && x[1] <= 4 && w[0] >= 8;
+}
+
+/// Whether reordering x and y pays: when enough is computed for each of their elements, and always with groups, whose plain
+/// form oneDNN computes by its reference loops.
 bool wantsBlocked(const WindowParams &params, std::span<const int64_t> x, std::span<const int64_t> w) {
-  constexpr double kFlopsPerElement = 256;
+  constexpr double kFlopsPerElement = 16;
   double perInput = 2.0 * static_cast<double>(w[0]) / params.groups, perOutput = 2.0 * static_cast<double>(w[1]);
   for (size_t i = 2; i < w.size(); ++i) {
     perInput *= static_cast<double>(w[i]) / params.strides[i - 2];
     perOutput *= static_cast<double>(w[i]);
   }
-  return params.groups == 1 && x[1] >= 8 && std::min(perInput, perOutput) >= kFlopsPerElement;
+  return x[1] >= 8 && (params.groups > 1 || std::min(perInput, perOutput) >= kFlopsPerElement);
 }
 
 dnnl::primitive_attr attributes(bool relu) {
@@ -145,7 +152,7 @@ void addConvolution(Sequence &sequence, const dnnl::engine &engine, const Window
                bias = plain(hasBias ? operands.reads[2].shape : w.shape.first(0));
   Dims weightDims = groupedDims(w.shape, params.groups);
   memory::desc askedX = blocked ? anyLayout(plainX.dims()) : plainX,
-               askedY = blocked ? anyLayout(plainY.dims()) : plainY;
+               askedY = blocked || readsImage(params, x.shape, w.shape) ? anyLayout(plainY.dims()) : plainY;
   auto algorithm = dnnl::algorithm::convolution_direct;
   auto kind = dnnl::prop_kind::forward_inference;
   Dims dilations = lessOne(params.dilations);
