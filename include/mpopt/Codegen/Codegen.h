@@ -29,7 +29,7 @@ struct CpuTarget {
 ///
 /// - Matrix products with constant weights become `nn.packed_matmul`; a kernel that runs when the plan is loaded packs the weights.
 /// - `nn.weight`, `nn.constant`, `coll` ops, `nn.conv`, `nn.max_pool`, `nn.avg_pool` and most `nn.reshape` stay in @main.
-/// - Calls whose operands are all known at load time carry the unit attribute `rt.init`; no kernel mixes both kinds.
+/// - No kernel mixes what is known at load time with what a step computes.
 /// - Equal kernels are one function; names are kernel_0, kernel_1, ... in order of first use.
 std::unique_ptr<mlir::Pass> createFormKernelsPass(CpuTarget target);
 
