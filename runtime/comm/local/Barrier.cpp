@@ -3,13 +3,20 @@
 #include <climits>
 #include <ctime>
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace mpopt::runtime {
 namespace {
 
-constexpr long kLookNanoseconds = 5'000'000;
+constexpr long kLookNanoseconds = 5'000'000, kYieldNanoseconds = 1'000'000;
+
+long nanoseconds() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
+}
 
 long futex(std::atomic<uint32_t> &word, int operation, uint32_t value, const timespec *timeout) {
   return syscall(SYS_futex, reinterpret_cast<uint32_t *>(&word), operation, value, timeout, nullptr, 0);
@@ -19,12 +26,23 @@ long futex(std::atomic<uint32_t> &word, int operation, uint32_t value, const tim
 
 bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers,
                const WaitContext &context) {
+  auto changed = [&] { return word.load(std::memory_order_acquire) != value; };
   for (unsigned i = 0; i < context.spins; ++i) {
-    if (word.load(std::memory_order_acquire) != value)
+    if (changed())
       return true;
     __builtin_ia32_pause();
   }
-  while (word.load(std::memory_order_acquire) == value) {
+  // Whoever is waited for may need this core: the scheduler sometimes puts two ranks on one although another is free.
+  constexpr unsigned kYieldsPerLook = 16;
+  for (long start = nanoseconds(); nanoseconds() - start < kYieldNanoseconds;)
+    for (unsigned i = 0; i < kYieldsPerLook; ++i) {
+      if (changed())
+        return true;
+      if (context.abort->load(std::memory_order_relaxed) != 0)
+        return false;
+      sched_yield();
+    }
+  while (!changed()) {
     if (context.abort->load(std::memory_order_relaxed) != 0)
       return false;
     timespec timeout{0, kLookNanoseconds};

@@ -6,14 +6,14 @@
 
 namespace mpopt::runtime {
 
-/// Given to every wait: who gives up the run, and how long to spin before sleeping.
+/// Given to every wait: who gives up the run, and how long to spin before the core is offered to others.
 struct WaitContext {
   const std::atomic<uint32_t> *abort = nullptr;
   unsigned spins = 0;
 };
 
-/// Waits until `word` is no longer `value`. False when the run was given up. A sleeper is woken by wake(), and looks at the abort
-/// word every few milliseconds in any case.
+/// Waits until `word` is no longer `value`: spins, then yields for a millisecond, then sleeps. False when the run was given up. A
+/// sleeper is woken by wake(), and looks at the abort word every few milliseconds in any case.
 bool waitWhile(std::atomic<uint32_t> &word, uint32_t value, std::atomic<uint32_t> &sleepers,
                const WaitContext &context);
 void wake(std::atomic<uint32_t> &word, const std::atomic<uint32_t> &sleepers);

@@ -24,7 +24,7 @@ void LocalFabric::layOut() {
     groups.emplace_back();
     for (const plan::Group *group : items(set->groups())) {
       groups.back().push_back(end);
-      end += sizeof(Barrier) + numbers(group->ranks()).size() * sizeof(Cell);
+      end += numbers(group->ranks()).size() * sizeof(Cell);
     }
   }
   for (uint32_t rank = 0; rank < loaded->numRanks(); ++rank)
@@ -49,8 +49,8 @@ Result<LocalFabric> LocalFabric::create(const LoadedPlan &plan) {
     return tl::unexpected(memory.error());
   fabric.memory = std::move(*memory);
   // Spinning only pays while everybody has a core.
-  constexpr unsigned kLong = 4000, kShort = 40;
-  fabric.spinCount = plan.numRanks() <= std::max(1u, std::thread::hardware_concurrency()) ? kLong : kShort;
+  constexpr unsigned kLong = 200;
+  fabric.spinCount = plan.numRanks() <= std::max(1u, std::thread::hardware_concurrency()) ? kLong : 0;
   return fabric;
 }
 
@@ -65,9 +65,8 @@ std::byte *LocalFabric::address(size_t rank, uint32_t index) const {
   return const_cast<std::byte *>(loaded->weightSlice(rank, buffer.offset()).data());
 }
 
-LocalFabric::Group LocalFabric::group(size_t set, size_t number) const {
-  std::byte *at = memory.data() + groups[set][number];
-  return {reinterpret_cast<Barrier *>(at), reinterpret_cast<Cell *>(at + sizeof(Barrier))};
+LocalFabric::Cell *LocalFabric::group(size_t set, size_t number) const {
+  return reinterpret_cast<Cell *>(memory.data() + groups[set][number]);
 }
 
 std::byte *LocalFabric::staging(size_t rank, size_t set, unsigned parity) const {

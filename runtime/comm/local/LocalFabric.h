@@ -17,14 +17,10 @@ public:
   /// Payloads up to this size are copied to a staging slot, which saves a second meeting.
   static constexpr uint64_t kStagingBytes = 32768;
 
-  /// A rank announces the collective it is in; the group compares.
+  /// A member announces the collective it is in, then counts the meetings it came to; the others wait for the count and compare.
   struct alignas(64) Cell {
     std::atomic<uint64_t> announced[2];
-  };
-  /// Meeting place of one group.
-  struct Group {
-    Barrier *barrier = nullptr;
-    Cell *cells = nullptr; // one per member
+    std::atomic<uint32_t> meetings, sleepers;
   };
   /// One message from a rank to another.
   struct alignas(64) Channel {
@@ -37,7 +33,8 @@ public:
   std::span<std::byte> arena(size_t rank) const;
   /// Where `rank` sees its program's buffer `index`: in the arena or in the weights file.
   std::byte *address(size_t rank, uint32_t index) const;
-  Group group(size_t set, size_t number) const;
+  /// Meeting place of one group: a cell per member.
+  Cell *group(size_t set, size_t number) const;
   std::byte *staging(size_t rank, size_t set, unsigned parity) const;
   Channel &channel(uint32_t from, uint32_t to, uint32_t tag) const;
   Barrier &world() const;

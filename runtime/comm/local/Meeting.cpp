@@ -14,13 +14,23 @@ Meeting::Meeting(const LocalFabric &fabric, uint32_t rank, Progress &progress, s
       continue;
     members = ranks;
     self = found - ranks.begin();
-    group = fabric.group(set, number);
+    cells = fabric.group(set, number);
   }
+}
+
+/// All members have come to as many meetings as this one, or to one more.
+bool Meeting::waitForOthers(uint32_t meetingsBefore) const {
+  for (size_t i = 1; i < members.size(); ++i) {
+    LocalFabric::Cell &cell = cells[(self + i) % members.size()];
+    if (!waitWhile(cell.meetings, meetingsBefore, cell.sleepers, {&fabric.abort(), fabric.spins()}))
+      return false;
+  }
+  return true;
 }
 
 Status Meeting::compare(unsigned slot, uint64_t mine) const {
   for (size_t i = 0; i < members.size(); ++i) {
-    uint64_t theirs = group.cells[i].announced[slot].load(std::memory_order_relaxed);
+    uint64_t theirs = cells[i].announced[slot].load(std::memory_order_relaxed);
     if (theirs != mine)
       return error("rank " + std::to_string(members[i]) + " is in collective " + std::to_string(uint32_t(theirs)) +
                    " of step " + std::to_string(theirs >> 32) + " instead of " + std::to_string(sequence) +
@@ -31,11 +41,15 @@ Status Meeting::compare(unsigned slot, uint64_t mine) const {
 
 Status Meeting::meet() {
   // A slow member still compares one slot while a fast one announces the next meeting in the other.
-  unsigned slot = parity();
+  LocalFabric::Cell &own = cells[self];
+  uint32_t before = own.meetings.load(std::memory_order_relaxed);
+  unsigned slot = before & 1;
   uint64_t mine = progress.step.load(std::memory_order_relaxed) << 32 | sequence;
-  group.cells[self].announced[slot].store(mine, std::memory_order_relaxed);
+  own.announced[slot].store(mine, std::memory_order_relaxed);
   progress.waiting.store(1, std::memory_order_relaxed);
-  bool all = group.barrier->arriveAndWait(static_cast<uint32_t>(members.size()), {&fabric.abort(), fabric.spins()});
+  own.meetings.exchange(before + 1); // before anybody's sleep is looked at
+  wake(own.meetings, own.sleepers);
+  bool all = waitForOthers(before);
   progress.waiting.store(0, std::memory_order_relaxed);
   if (!all)
     return error(kGivenUp);

@@ -17,18 +17,19 @@ public:
   uint32_t member(size_t i) const { return members[i]; }
 
   /// Which of a rank's two staging slots this run of the collective uses. Runs alternate over all collectives of the group set.
-  unsigned parity() const { return group.barrier->generation.load(std::memory_order_relaxed) & 1; }
+  unsigned parity() const { return cells[self].meetings.load(std::memory_order_relaxed) & 1; }
   /// Waits for all members; they must be in the same collective.
   Status meet();
 
 private:
+  bool waitForOthers(uint32_t meetingsBefore) const;
   Status compare(unsigned slot, uint64_t mine) const;
 
   const LocalFabric &fabric;
   Progress &progress;
   std::span<const uint32_t> members;
   size_t self = 0;
-  LocalFabric::Group group;
+  LocalFabric::Cell *cells = nullptr;
   uint32_t sequence;
 };
 

@@ -25,7 +25,7 @@ Moves Moves::of(const plan::Collective &call, const BufferView &source, const Bu
   default:
     moves.add(numbers(call.permutation())[self], source.shape, origin, origin);
   }
-  moves.preparePad(call, result);
+  moves.preparePad(call, result, members, self);
   return moves;
 }
 
@@ -77,23 +77,43 @@ void Moves::halo(const plan::Collective &call, size_t members, size_t self) {
 }
 
 /// The moves never write an element twice, so that they leave something exactly when they write less than the result holds.
-void Moves::preparePad(const plan::Collective &call, const BufferView &result) {
+void Moves::preparePad(const plan::Collective &call, const BufferView &result, size_t members, size_t self) {
   uint64_t written = 0;
   for (const Move &move : list)
     move.runs.forEach([&](uint64_t, uint64_t, uint64_t bytes) { written += bytes; });
-  resultBytes = *elementCount(resultShape) * elementBytes;
-  if (written == resultBytes)
+  if (written == *elementCount(resultShape) * elementBytes)
     return;
   constexpr size_t kRow = 1024;
   auto element = elementOf(result.dtype, call.kind() == plan::CollectiveKind::halo ? call.pad() : 0);
   for (size_t i = 0; i < kRow; i += elementBytes)
     pad.insert(pad.end(), element.begin(), element.begin() + elementBytes);
+  if (call.kind() != plan::CollectiveKind::halo)
+    return padBeside(call.dim(), 0, 0);
+  int64_t whole = sourceShape[call.dim()] * static_cast<int64_t>(members);
+  int64_t start = static_cast<int64_t>(self) * sourceShape[call.dim()] - call.low();
+  padBeside(call.dim(), -start, whole - start);
+}
+
+/// Pads what lies outside [begin, end) along `dim`.
+void Moves::padBeside(int32_t dim, int64_t begin, int64_t end) {
+  std::vector<int64_t> size(resultShape.begin(), resultShape.end()), start(size.size());
+  int64_t whole = size[dim];
+  auto box = [&](int64_t from, int64_t to) {
+    start[dim] = from;
+    size[dim] = to - from;
+    if (to > from)
+      padBoxes.emplace_back(size, resultShape, start, resultShape, start, elementBytes);
+  };
+  box(0, std::clamp<int64_t>(begin, 0, whole));
+  box(std::clamp<int64_t>(end, 0, whole), whole);
 }
 
 void Moves::run(std::span<const std::byte *const> from, std::byte *to, size_t self) const {
-  if (!pad.empty())
-    for (uint64_t at = 0; at < resultBytes; at += pad.size())
-      std::memcpy(to + at, pad.data(), std::min<uint64_t>(pad.size(), resultBytes - at));
+  for (const StridedRuns &box : padBoxes)
+    box.forEach([&](uint64_t, uint64_t start, uint64_t bytes) {
+      for (uint64_t at = 0; at < bytes; at += pad.size())
+        std::memcpy(to + start + at, pad.data(), std::min<uint64_t>(pad.size(), bytes - at));
+    });
   for (size_t i = 0; i < list.size(); ++i) { // begin with different peers
     const Move &move = list[(self + i) % list.size()];
     move.runs.copy(from[move.member], to);

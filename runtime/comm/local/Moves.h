@@ -25,13 +25,14 @@ private:
   void gather(const plan::Collective &call, size_t members);
   void allToAll(const plan::Collective &call, size_t members, size_t self);
   void halo(const plan::Collective &call, size_t members, size_t self);
-  void preparePad(const plan::Collective &call, const BufferView &result);
+  void preparePad(const plan::Collective &call, const BufferView &result, size_t members, size_t self);
+  void padBeside(int32_t dim, int64_t begin, int64_t end);
 
   std::span<const int64_t> sourceShape, resultShape;
   size_t elementBytes = 0;
   std::vector<Move> list;
-  std::vector<std::byte> pad; // one row of what the moves leave, written first; empty when they leave nothing
-  uint64_t resultBytes = 0;
+  std::vector<std::byte> pad;        // a row of what is written where the moves leave something
+  std::vector<StridedRuns> padBoxes; // where that is, all of the result when the moves leave something inside it
 };
 
 } // namespace mpopt::runtime
