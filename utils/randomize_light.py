@@ -62,21 +62,31 @@ def free_batch(model):
             tensor.CopyFrom(numpy_helper.from_array(shape, tensor.name))
 
 
+def last_weight(graph, weights):
+    """The weight of the last matrix product or convolution, perhaps behind a Reshape."""
+    makers = {node.output[0]: node for node in graph.node}
+    name = next(node.input[1] for node in reversed(graph.node) if node.op_type in ("Gemm", "Conv", "MatMul"))
+    while name not in weights:
+        name = makers[name].input[0]
+    return weights[name]
+
+
 def tame_last_layer(model):
-    """Scales the last layer so that what goes into the softmax has a standard deviation of about 1 (measured, then
+    """Scales the last layer so that what goes into the softmax (or is the output) has a standard deviation of about 1 (measured, then
     rounded to a power of two, so that the last bits of the measurement do not matter)."""
     graph = model.graph
-    logits = next(node.input[0] for node in reversed(graph.node) if node.op_type == "Softmax")
+    logits = next((node.input[0] for node in reversed(graph.node) if node.op_type == "Softmax"), graph.output[0].name)
     probe = onnx.ModelProto()
     probe.CopyFrom(model)
-    probe.graph.output.append(make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
+    if logits != graph.output[0].name:
+        probe.graph.output.append(make_tensor_value_info(logits, onnx.TensorProto.FLOAT, None))
     weights = {tensor.name: tensor for tensor in graph.initializer}
     image = graph.input[0].name
     sample = np.random.default_rng(0).standard_normal((2, 3, 224, 224), dtype=np.float32)
     onnxruntime.set_default_logger_severity(3)
     session = onnxruntime.InferenceSession(probe.SerializeToString())
     spread = session.run([logits], {image: sample})[0].std()
-    last = weights[next(node.input[1] for node in reversed(graph.node) if node.op_type in ("Gemm", "Conv"))]
+    last = last_weight(graph, weights)
     scale = np.float32(2.0 ** -round(math.log2(spread)))
     last.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(last) * scale, last.name))
 

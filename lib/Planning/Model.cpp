@@ -250,9 +250,7 @@ std::shared_ptr<const Options> Model::moveOptions(Value value, bool isInput) {
   shd::PartitionRule rule = identityRule(type.getShape());
   RoleDemands demands;
   if (roles)
-    for (const Segments &segments : roles->ofValue(value))
-      if (!segments.empty())
-        demands.factors.push_back(segments);
+    demands.factors = roles->ofFactors(value, rule);
   auto options = std::make_shared<Options>();
   double whole = std::max<int64_t>(1, type.getNumElements());
   for (const Candidate &candidate : enumerateCandidates(rule, mesh, {}, demands)) {

@@ -82,9 +82,12 @@ std::string checkCollective(const plan::Collective &call, std::span<const int64_
   case plan::CollectiveKind::all_to_all: {
     if (!isDim(call.split_dim(), source))
       return "dimension " + std::to_string(call.split_dim()) + " does not exist in " + toText(source);
-    int64_t &split = expected[call.split_dim()];
-    split = split / count + (split % count != 0);
-    ok = !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) &&
+    int64_t &split = expected[call.split_dim()], padded;
+    int64_t even = split / count + (split % count != 0);
+    bool apart = call.dim() != call.split_dim() && source.size() == result.size();
+    split = apart ? std::max(even, result[call.split_dim()]) : even;
+    ok = !__builtin_mul_overflow(split, count, &padded) &&
+         !__builtin_mul_overflow(expected[call.dim()], count, &expected[call.dim()]) &&
          fits(expected, result, call.dim());
     break;
   }

@@ -7,6 +7,7 @@
 // RUN: mpopt-opt %t/attention.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=sp=2" | FileCheck %s --check-prefix=SEQ
 // RUN: mpopt-opt %t/embedding.mlir --mpopt-plan-module="machine=%machine devices=4 strategy=dp=2,tp=2" | FileCheck %s --check-prefix=TABLE
 // RUN: mpopt-opt %t/conv.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=dp=2" | FileCheck %s --check-prefix=CONV
+// RUN: mpopt-opt %t/cache.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=dp=2" | FileCheck %s --check-prefix=CACHE
 
 //--- mlp.mlir
 // The first weight is split by columns, the second by rows: one partial sum, and nothing between them.
@@ -111,4 +112,15 @@ func.func @main(%x: tensor<2x3x16x16xf32> {nn.name = "x"}) -> (tensor<2x8x8x8xf3
   %0 = nn.conv %x, %w {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 1, 1>, pads_end = array<i64: 1, 1>} : tensor<2x3x16x16xf32>, tensor<8x3x3x3xf32>
   %1 = nn.max_pool %0 {kernel = array<i64: 2, 2>, strides = array<i64: 2, 2>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 0, 0>, pads_end = array<i64: 0, 0>} : tensor<2x8x16x16xf32>
   return %1 : tensor<2x8x8x8xf32>
+}
+
+//--- cache.mlir
+// A result whose concatenated dimension no rule follows is still split by the batch.
+// CACHE-LABEL: @main
+// CACHE: nn.concat
+// CACHE-SAME: shd.out = [#shd.sharding<@mesh, [{"x0"}, {}, {}, {}]>]
+func.func @main(%past: tensor<2x3x12x4xf32> {nn.name = "past"}, %new: tensor<2x3x4x4xf32> {nn.name = "new"})
+    -> (tensor<2x3x16x4xf32> {nn.name = "present"}) {
+  %0 = nn.concat %past, %new {axis = 2 : i64} : tensor<2x3x12x4xf32>, tensor<2x3x4x4xf32>
+  return %0 : tensor<2x3x16x4xf32>
 }

@@ -29,6 +29,9 @@ class Model:
     name: str
     source: pathlib.Path
     sequence: int = 0  # tokens per row; 0 for images
+    past: int = 0  # tokens of a decoder's cache
+    vocabulary: int = 30000
+    rowwise: bool = False  # whether ONNX Runtime must be given one row at a time
 
     @property
     def light(self):
@@ -48,13 +51,21 @@ MODELS = {model.name: model for model in (
     _graph("bert-base.dynamo18", sequence=16),
     _graph("bert-base.dynamo23", sequence=16),
     _graph("bert-base.legacy14", sequence=16),
+    _graph("gpt2.dynamo18", sequence=16),
+    _graph("gpt2.legacy13", sequence=16),
+    _graph("gpt2-past.legacy17", sequence=4, past=12),
+    _graph("smollm-135m.dynamo23", sequence=16, rowwise=True),
+    _graph("smollm-135m.legacy17", sequence=16),
+    _graph("smollm-135m-past.dynamo20", sequence=4, past=12),
+    _graph("mixtral-small.dynamo20", sequence=16, vocabulary=8000),
+    _graph("t5-small.dynamo18", sequence=16),
+    _graph("vit-base.dynamo18"),
     _graph("alexnet.dynamo18"),
     _graph("resnet50.dynamo18"),
     _graph("resnet50.legacy11"),
-    _light("bvlc_alexnet"),
-    _light("resnet50"),
-    _light("squeezenet"),
-    _light("shufflenet"),
+    _graph("mobilenet-v3-large.dynamo18"),
+    *map(_light, ("bvlc_alexnet", "densenet121", "inception_v1", "inception_v2", "resnet50", "shufflenet", "squeezenet",
+                  "vgg19", "zfnet512")),
 )}
 
 
@@ -88,23 +99,30 @@ def graph_inputs(path):
     return [value for value in graph.input if value.name not in initializers]
 
 
-def make_inputs(model, path, batch):
-    """Reproducible random inputs. Masks end in padding in every second row."""
+def _shape(model, value, batch, past):
+    """The shape of an input: what the file leaves open is the batch, then tokens."""
+    tokens = {"attention_mask": past + model.sequence}.get(value.name, past if value.name.startswith("past") else model.sequence)
+    given = value.type.tensor_type.shape.dim
+    return tuple(dim.dim_value or (batch if place == 0 else tokens) for place, dim in enumerate(given))
+
+
+def make_inputs(model, path, batch, past=None):
+    """Reproducible random inputs, `past` tokens in the cache where a model has one. Masks end in padding in every second row."""
     random = np.random.default_rng(20)
+    past = model.past if past is None else past
     inputs = {}
     for value in graph_inputs(path):
-        tensor = value.type.tensor_type
-        shape = (batch, model.sequence) if model.sequence else (batch, *(dim.dim_value for dim in tensor.shape.dim[1:]))
+        shape = _shape(model, value, batch, past)
         if value.name == "attention_mask":
             array = np.ones(shape, np.int64)
             array[1::2, -(model.sequence // 4):] = 0
         elif value.name == "token_type_ids":
             array = np.zeros(shape, np.int64)
             array[:, model.sequence // 2:] = 1
-        elif tensor.elem_type == onnx.TensorProto.INT64:
-            array = random.integers(1000, 30000, shape)
+        elif value.type.tensor_type.elem_type == onnx.TensorProto.INT64:
+            array = random.integers(model.vocabulary // 30, model.vocabulary, shape)
         else:
-            array = random.standard_normal(shape).astype(DTYPES[tensor.elem_type])
+            array = random.standard_normal(shape).astype(DTYPES[value.type.tensor_type.elem_type])
         inputs[value.name] = array
     return inputs
 
@@ -112,6 +130,13 @@ def make_inputs(model, path, batch):
 def dims(inputs):
     """The inputs' shapes as texts for --dim."""
     return [f"{name}={'x'.join(map(str, array.shape))}" for name, array in inputs.items()]
+
+
+def _run_rows(path, inputs):
+    """The outputs of one run per row, joined."""
+    rows = range(len(next(iter(inputs.values()))))
+    runs = [reference.run(path, {name: array[row:row + 1] for name, array in inputs.items()}) for row in rows]
+    return {name: np.concatenate([run[name] for run in runs]) for name in runs[0]}
 
 
 def reference_outputs(model, path, inputs, cache):
@@ -122,7 +147,7 @@ def reference_outputs(model, path, inputs, cache):
     file = cache / "reference" / f"{model.name}-{digest.hexdigest()[:16]}.npz"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        outputs = reference.run(path, inputs)
+        outputs = _run_rows(path, inputs) if model.rowwise else reference.run(path, inputs)
         partial = file.with_suffix(".partial.npz")
         np.savez(partial, names=np.array(list(outputs)), **{f"output{i}": v for i, v in enumerate(outputs.values())})
         partial.rename(file)

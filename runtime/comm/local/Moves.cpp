@@ -47,11 +47,13 @@ void Moves::gather(const plan::Collective &call, size_t members) {
   }
 }
 
-/// Member i's block number `self` of `split_dim` goes to position i of `dim`.
+/// Member i's block number `self` of `split_dim` goes to position i of `dim`. Blocks may be larger than an even split: 9 heads in
+/// groups of 3 are 6 and 3.
 void Moves::allToAll(const plan::Collective &call, size_t members, size_t self) {
   std::vector<int64_t> part(sourceShape.begin(), sourceShape.end()), sourceStart(part.size()), resultStart(part.size());
   auto count = static_cast<int64_t>(members);
-  int64_t &split = part[call.split_dim()], whole = split, block = (whole + count - 1) / count;
+  int64_t &split = part[call.split_dim()], whole = split;
+  int64_t block = call.dim() == call.split_dim() ? (whole + count - 1) / count : resultShape[call.split_dim()];
   sourceStart[call.split_dim()] = std::min(whole, static_cast<int64_t>(self) * block);
   split = std::min(block, whole - sourceStart[call.split_dim()]);
   int64_t step = call.dim() == call.split_dim() ? block : sourceShape[call.dim()], width = part[call.dim()];

@@ -92,7 +92,8 @@ public:
       return of(global / size, index);
     }
     default: {
-      int64_t block = (test.source[test.splitDim] + members - 1) / members;
+      int64_t even = (test.source[test.splitDim] + members - 1) / members;
+      int64_t block = test.dim == test.splitDim ? even : test.result[test.splitDim];
       int64_t step = test.dim == test.splitDim ? block : size;
       int64_t member = std::exchange(at, at % step) / step;
       index[test.splitDim] += static_cast<int64_t>(place) * block;
@@ -230,6 +231,12 @@ TEST_P(CollectiveTest, allToAll) {
         test.result[dim] = test.result[dim] * members - crop;
         checkBothModes(test);
       }
+  Case units{CollectiveKind::all_to_all, GetParam(), {9, 4},
+             {6, 4 * members},           1,          0}; // blocks larger than an even split
+  for (int64_t group : {6, 9}) {
+    units.result[0] = std::max<int64_t>(group, (9 + members - 1) / members);
+    checkBothModes(units);
+  }
   Case large{
       CollectiveKind::all_to_all, GetParam(), {60, 50, 11}, {60 * members, (50 + members - 1) / members, 11}, 0, 1};
   checkBothModes(large);
