@@ -91,6 +91,8 @@ def main():
     parser.add_argument("--batch", default="1,8", help="rows of the inputs (default 1,8)")
     parser.add_argument("--threads", default="1,2", help="threads, and devices (default 1,2)")
     parser.add_argument("--sequence", type=int, default=128, help="tokens per row of text (default 128)")
+    parser.add_argument("--past", type=int, default=0,
+                        help="tokens in the cache of decoders that have one, which then make one more token (default: empty cache)")
     parser.add_argument("--rounds", type=int, default=5, help="alternating rounds (default 5)")
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long one round takes (default 1)")
     parser.add_argument("--machine", default="host", help="machine file or name to plan for (default host)")
@@ -102,9 +104,14 @@ def main():
     for name in models.MODELS if "all" in options.models else options.models:
         model = models.MODELS[name]
         path = models.prepare(model, options.cache)
-        if model.sequence:
-            model = dataclasses.replace(model, sequence=options.sequence)
+        if model.past and options.past:
+            model = dataclasses.replace(model, sequence=1, past=options.past)
+        elif model.sequence:
+            model = dataclasses.replace(model, sequence=options.sequence, past=0)
         for batch in map(int, options.batch.split(",")):
+            if batch > 1 and model.rowwise:
+                print(f"{model.name:<22}{batch:>6}  skipped: ONNX Runtime takes one row at a time")
+                continue
             for threads in map(int, options.threads.split(",")):
                 ratios.append(measure(model, path, batch, threads, options))
     print(f"\nratios from {min(ratios):.2f} to {max(ratios):.2f}, geometric mean {statistics.geometric_mean(ratios):.2f}")

@@ -19,6 +19,7 @@ struct Attention {
   Type type; // of scores and sums
   int64_t heads, kvHeads, queries, keys, depth, valueDepth;
   int64_t queryTile, keyTile;
+  bool byDots; // few queries: scores are dot products along the depth, and keys are not worth transposing
   // Stack: keys of a tile transposed [depth][keyTile], scores [queryTile][keyTile], results [queryTile][valueDepth], and per query the
   // largest score so far, the sum, and the factor that the last tile rescales by.
   Value keysT, scores, results, peaks, sums, factors;
@@ -31,6 +32,8 @@ struct Attention {
   void keyBlock(Value firstQuery, int64_t queryCount, Value firstKey, int64_t keyCount);
   void transposeKeys(Value first, int64_t count);
   void score(Value firstQuery, int64_t queryCount, Value firstKey, int64_t keyCount);
+  void scoreByDots(Value firstQuery, int64_t queryCount, Value firstKey, int64_t keyCount);
+  Value dot(Value query, Value key);
   Value adjustScores(Value query, Value key, int64_t lanes, Value dots);
   void softmaxRow(Value row, int64_t keyCount);
   void addValues(int64_t queryCount, Value firstKey, int64_t keyCount);
@@ -57,7 +60,8 @@ Attention::Attention(Kernel &kernel, nn::AttentionOp op) : kernel(kernel), op(op
   depth = q[3];
   valueDepth = tensorType(op.getValue()).getShape()[3];
   chooseTiles();
-  keysT = e.stack(type, depth * keyTile);
+  if (!byDots)
+    keysT = e.stack(type, depth * keyTile);
   scores = e.stack(type, queryTile * keyTile);
   results = e.stack(type, queryTile * valueDepth);
   peaks = e.stack(type, queryTile);
@@ -67,10 +71,12 @@ Attention::Attention(Kernel &kernel, nn::AttentionOp op) : kernel(kernel), op(op
 
 void Attention::chooseTiles() {
   int64_t width = e.target.vectorWidth(), limit = 56 << 10;
+  byDots = queries <= 3;
   queryTile = std::min<int64_t>(queries, 64);
-  keyTile = std::min<int64_t>((keys + width - 1) / width * width, 64);
+  keyTile = std::min<int64_t>((keys + width - 1) / width * width, byDots ? 1024 : 64);
   auto bytes = [&] {
-    return (depth * keyTile + queryTile * keyTile + queryTile * valueDepth + 3 * queryTile) * elementBytes(type);
+    return ((byDots ? 0 : depth * keyTile) + queryTile * keyTile + queryTile * valueDepth + 3 * queryTile) *
+           elementBytes(type);
   };
   while (bytes() > limit && queryTile > 16)
     queryTile = std::max<int64_t>(16, queryTile / 2);
@@ -179,6 +185,41 @@ void Attention::score(Value firstQuery, int64_t queryCount, Value firstKey, int6
   emitProduct(e, product);
 }
 
+/// The product of a query and a key.
+Value Attention::dot(Value query, Value key) {
+  int64_t width = e.target.vectorWidth(), whole = depth / width * width;
+  auto term = [&](Value d, int64_t lanes, Value sum) {
+    Value q = at(op.getQuery(), {batch, head, query, d}, lanes), k = at(op.getKey(), {batch, kvHead, key, d}, lanes);
+    return e.fma(q, k, sum);
+  };
+  Value sum = e.constant(type, 0);
+  if (whole) {
+    SmallVector<Value> lanes =
+        e.loop(0, whole, width, {e.constant(VectorType::get({width}, type), 0)},
+               [&](Value d, ValueRange carried) -> SmallVector<Value> { return {term(d, width, carried[0])}; });
+    sum = e.reduceLanes(vector::CombiningKind::ADD, lanes[0]);
+  }
+  if (whole < depth) {
+    int64_t rest = depth - whole;
+    Value start = rest == 1 ? e.constant(type, 0) : e.constant(VectorType::get({rest}, type), 0);
+    Value last = e.reduceLanes(vector::CombiningKind::ADD, term(e.i64(whole), rest, start));
+    sum = arith::AddFOp::create(e.b, e.loc, sum, last);
+  }
+  return sum;
+}
+
+void Attention::scoreByDots(Value firstQuery, int64_t queryCount, Value firstKey, int64_t keyCount) {
+  e.loop(0, queryCount, 1, [&](Value row) {
+    Value query = e.add(firstQuery, row), base = e.mul(row, keyTile);
+    e.loop(0, keyCount, 1,
+           [&](Value key) { e.store(dot(query, e.add(firstKey, key)), scores, type, e.add(base, key)); });
+    e.chunks(keyCount, [&](Value key, int64_t lanes) {
+      Value at = e.add(base, key), dots = e.load(scores, type, at, lanes);
+      e.store(adjustScores(query, e.add(firstKey, key), lanes, dots), scores, type, at);
+    });
+  });
+}
+
 /// Scores of one row to powers, with the row's running maximum and sum.
 void Attention::softmaxRow(Value row, int64_t keyCount) {
   Value base = e.mul(row, keyTile);
@@ -241,8 +282,12 @@ void Attention::addValues(int64_t queryCount, Value firstKey, int64_t keyCount) 
 }
 
 void Attention::keyBlock(Value firstQuery, int64_t queryCount, Value firstKey, int64_t keyCount) {
-  transposeKeys(firstKey, keyCount);
-  score(firstQuery, queryCount, firstKey, keyCount);
+  if (byDots) {
+    scoreByDots(firstQuery, queryCount, firstKey, keyCount);
+  } else {
+    transposeKeys(firstKey, keyCount);
+    score(firstQuery, queryCount, firstKey, keyCount);
+  }
   e.loop(0, queryCount, 1, [&](Value row) { softmaxRow(row, keyCount); });
   addValues(queryCount, firstKey, keyCount);
 }

@@ -41,6 +41,18 @@ func.func @transpose_of_merged(%x: tensor<1x3x4x5xf32>) -> tensor<1x3x5x4xf32> {
   return %c : tensor<1x3x5x4xf32>
 }
 
+// Repeated heads were merged with the batch: one reshape stays, before the transpose.
+// CHECK-LABEL: @transpose_between_reshapes
+// CHECK-NEXT: %[[R:.*]] = nn.reshape %arg0 : tensor<1x3x2x4x5xf32> -> tensor<1x6x4x5xf32>
+// CHECK-NEXT: nn.transpose %[[R]] [0, 1, 3, 2]
+// CHECK-NEXT: return
+func.func @transpose_between_reshapes(%x: tensor<1x3x2x4x5xf32>) -> tensor<1x6x5x4xf32> {
+  %a = nn.reshape %x : tensor<1x3x2x4x5xf32> -> tensor<6x4x5xf32>
+  %b = nn.transpose %a [0, 2, 1] : tensor<6x4x5xf32>
+  %c = nn.reshape %b : tensor<6x5x4xf32> -> tensor<1x6x5x4xf32>
+  return %c : tensor<1x6x5x4xf32>
+}
+
 // CHECK-LABEL: @casts
 // CHECK-NEXT: nn.cast %arg1 : tensor<2xf32> -> tensor<2xi64>
 // CHECK-NEXT: nn.cast

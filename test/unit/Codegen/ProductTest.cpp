@@ -104,6 +104,16 @@ TEST(Attention, Variants) {
   check(attention("", "", 2, 2, 10, 30, 16, 16, "f16"), {.tolerance = 2e-3});
 }
 
+// As in decoding: scores are dot products, keys come in long tiles.
+TEST(Attention, FewQueries) {
+  for (int64_t depth : {1, 13, 64, 80})
+    check(attention("", "", 4, 2, 1, 129, depth, 16));
+  check(attention(", causal, causal_offset = 1097 : i64", "tensor<2x1x3x1100xf32>", 2, 1, 3, 1100, 64, 20));
+  check(attention("", "tensor<2x1x1x40xi1>", 3, 1, 2, 40, 16, 16));
+  check(attention("", "", 2, 2, 1, 30, 20, 16, "f64"));
+  check(attention("", "", 2, 2, 1, 30, 20, 16, "f16"), {.tolerance = 2e-3});
+}
+
 TEST(Attention, FullyMaskedRow) {
   Tensor mask{{3, 5}, {1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1}};
   for (const char *attributes : {"", ", safe"})

@@ -218,6 +218,38 @@ std::optional<SmallVector<int64_t>> matchTransposition(ArrayRef<int64_t> from, A
   return nextMoved == moved.end() && nextOne == ones.end() ? std::optional(result) : std::nullopt;
 }
 
+/// reshape(transpose(x)) that only moves dimensions of size 1, as transpose(reshape(x)).
+struct UnitsBeforeTranspose {
+  SmallVector<int64_t> shape, permutation; // of the reshape and of the transpose
+
+  static std::optional<UnitsBeforeTranspose> match(ArrayRef<int64_t> from, ArrayRef<int64_t> permutation,
+                                                   ArrayRef<int64_t> to) {
+    SmallVector<int64_t> moved; // dimensions of x in the order of the result
+    for (int64_t dim : permutation)
+      if (from[dim] != 1)
+        moved.push_back(dim);
+    SmallVector<int64_t> sorted(moved);
+    llvm::sort(sorted);
+    DenseMap<int64_t, int64_t> place; // of x's dimensions in the reshaped x, where units stand as in the result
+    UnitsBeforeTranspose result;
+    for (int64_t size : to) {
+      if (size != 1 && place.size() == sorted.size())
+        return std::nullopt;
+      int64_t dim = size == 1 ? -1 : sorted[place.size()];
+      if (size != 1)
+        place[dim] = result.shape.size();
+      result.shape.push_back(size == 1 ? 1 : from[dim]);
+    }
+    size_t next = 0;
+    for (auto [i, size] : llvm::enumerate(to)) {
+      if (size != 1 && from[moved[next]] != size)
+        return std::nullopt;
+      result.permutation.push_back(size == 1 ? static_cast<int64_t>(i) : place[moved[next++]]);
+    }
+    return next == moved.size() ? std::optional(result) : std::nullopt;
+  }
+};
+
 struct TransposeMerged : OpRewritePattern<ReshapeOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -228,9 +260,18 @@ struct TransposeMerged : OpRewritePattern<ReshapeOp> {
       return failure();
     auto permutation = matchTransposition(shapeOf(inner.getInput()), shapeOf(inner.getResult()),
                                           transpose.getPermutation(), shapeOf(op.getResult()));
-    if (!permutation)
+    if (permutation) {
+      rewriter.replaceOp(op, rewriter.createOrFold<TransposeOp>(op.getLoc(), inner.getInput(), *permutation));
+      return success();
+    }
+    // Two reshapes with a transpose between become one before it.
+    auto units =
+        UnitsBeforeTranspose::match(shapeOf(inner.getResult()), transpose.getPermutation(), shapeOf(op.getResult()));
+    if (!units)
       return failure();
-    rewriter.replaceOp(op, rewriter.createOrFold<TransposeOp>(op.getLoc(), inner.getInput(), *permutation));
+    auto type = RankedTensorType::get(units->shape, elementOf(op.getResult()));
+    Value reshaped = rewriter.createOrFold<ReshapeOp>(op.getLoc(), type, inner.getInput());
+    rewriter.replaceOp(op, rewriter.createOrFold<TransposeOp>(op.getLoc(), reshaped, units->permutation));
     return success();
   }
 };
