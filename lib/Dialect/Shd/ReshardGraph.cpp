@@ -89,14 +89,15 @@ void ReshardGraph::findDims() {
   for (auto [d, size] : llvm::enumerate(type.getShape())) {
     DimShardingAttr a = from.getDims()[d], b = to.getDims()[d];
     if (a.getAxes().empty() && b.getAxes().empty()) {
-      if (size && size % devices == 0 && (spare < 0 || size > type.getDimSize(spare)))
+      auto worth = [&](int64_t of) { return std::make_pair(of % devices == 0, of); };
+      if (size > 1 && (spare < 0 || worth(size) > worth(type.getDimSize(spare))))
         spare = static_cast<int64_t>(d);
       continue;
     }
     dimNumbers.push_back(static_cast<int64_t>(d));
     uneven |= size % devices != 0;
   }
-  // An uneven split cannot always be changed in place; a dimension that splits evenly serves as a detour.
+  // An uneven split cannot always be changed in place; another dimension, if possible one that splits evenly, serves as a detour.
   if (uneven && spare >= 0)
     dimNumbers.push_back(spare);
   fitting &= dimNumbers.size() <= kMaxDims;
@@ -290,16 +291,34 @@ void ReshardGraph::slices(const State &state, Visitor visit) {
         visit({ReshardStep::Slice, static_cast<uint8_t>(d), 0, Axes(axes)}, next);
       });
     });
-  uint8_t keep = idle & unreducedInGoal;
-  if (!keep || to.getReduce() != ReduceKind::Sum)
+  keeps(state, idle, visit);
+}
+
+/// What is to be partial becomes so for nothing. So does, beside axes that are partial already, what is to be split: one reduce-scatter over
+/// all of them may be cheaper than a reduction and a slice.
+void ReshardGraph::keeps(const State &state, uint8_t idle, Visitor visit) {
+  if (reduce != ReduceKind::Sum || to.getReduce() != ReduceKind::Sum)
     return;
-  State next = state;
-  next.unreduced |= keep;
-  Move move{ReshardStep::KeepFirst, 0, 0, {}};
-  for (uint8_t axis = 0; axis < axisNames.size(); ++axis)
-    if (keep >> axis & 1)
-      move.axes.push_back(axis);
-  visit(move, next);
+  uint8_t wanted = idle & unreducedInGoal, extra = 0;
+  if (state.unreduced && axisNames.size() <= 4)
+    extra = idle & splitInGoal;
+  auto keep = [&](uint8_t mask) {
+    if (!mask)
+      return;
+    State next = state;
+    next.unreduced |= mask;
+    Move move{ReshardStep::KeepFirst, 0, 0, {}};
+    for (uint8_t axis = 0; axis < axisNames.size(); ++axis)
+      if (mask >> axis & 1)
+        move.axes.push_back(axis);
+    visit(move, next);
+  };
+  for (uint8_t mask = extra; mask; mask = (mask - 1) & extra) {
+    keep(mask);
+    if (wanted & ~mask)
+      keep(mask | wanted);
+  }
+  keep(wanted);
 }
 
 void ReshardGraph::gathers(const State &state, Visitor visit) {

@@ -103,6 +103,7 @@ private:
   std::optional<State> join(const State &state, unsigned dim, unsigned count);
 
   void slices(const State &state, Visitor visit);
+  void keeps(const State &state, uint8_t idle, Visitor visit);
   void gathers(const State &state, Visitor visit);
   void reductions(const State &state, Visitor visit);
   void exchanges(const State &state, Visitor visit);

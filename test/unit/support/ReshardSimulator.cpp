@@ -5,6 +5,7 @@
 
 using namespace mpopt;
 using namespace mpopt::test;
+using mpopt::shd::ReduceKind;
 using mpopt::shd::ReshardStep;
 using mpopt::shd::ShardingAttr;
 
@@ -67,6 +68,22 @@ static std::optional<std::vector<int64_t>> globalIndex(const std::vector<int64_t
   return global;
 }
 
+/// What the device of that rank, out of `count`, holds of a value under reduction.
+static double partial(double value, int64_t rank, int64_t count, ReduceKind kind) {
+  auto number = static_cast<double>(rank + 1), all = static_cast<double>(count);
+  if (count == 1)
+    return value;
+  if (kind != ReduceKind::Sum) // all but one lose
+    return rank == static_cast<int64_t>(value) % count ? value
+                                                       : value + (kind == ReduceKind::Max ? -1000 : 1000) * number;
+  // Unequal addends of integers, so that sums are exact: 1000 * rank, less all of them on the last.
+  return rank + 1 < count ? 1000.0 * number : value - 500.0 * (all - 1) * all;
+}
+
+static double combine(double a, double b, ReduceKind kind) {
+  return kind == ReduceKind::Sum ? a + b : kind == ReduceKind::Max ? std::max(a, b) : std::min(a, b);
+}
+
 Devices Devices::shard(const Array &whole, ShardingAttr sharding, shd::MeshAttr mesh) {
   Devices devices(mesh);
   std::vector<int64_t> local = localShape(sharding, whole.shape, mesh);
@@ -75,15 +92,11 @@ Devices Devices::shard(const Array &whole, ShardingAttr sharding, shd::MeshAttr 
     std::vector<int64_t> places;
     for (shd::DimShardingAttr dim : sharding.getDims())
       places.push_back(devices.place(dim.getAxes(), device));
-    // Unequal addends of integers, so that sums are exact: 1000 * rank, less all of them on the last.
     int64_t rank = devices.place(sharding.getUnreduced(), device);
-    double addend = rank + 1 < count ? 1000.0 * static_cast<double>(rank + 1)
-                                     : -500.0 * static_cast<double>(count - 1) * static_cast<double>(count);
-    bool last = rank + 1 == count;
     Array part(local, kPadding);
     part.forEach([&](const std::vector<int64_t> &index) {
       if (auto global = globalIndex(index, places, local, whole.shape))
-        part.at(index) = (last ? whole.at(*global) : 0) + (count > 1 ? addend : 0);
+        part.at(index) = partial(whole.at(*global), rank, count, sharding.getReduce());
     });
     devices.parts[device] = part;
   }
@@ -103,9 +116,9 @@ std::optional<std::string> Devices::differs(const Array &whole, ShardingAttr sha
       auto global = globalIndex(index, places, local, whole.shape);
       if (!global || error)
         return;
-      double total = 0;
-      for (int64_t other : sum)
-        total += parts[other].at(index);
+      double total = parts[sum[0]].at(index);
+      for (int64_t other : llvm::ArrayRef(sum).drop_front())
+        total = combine(total, parts[other].at(index), sharding.getReduce());
       if (total == whole.at(*global))
         return;
       std::ostringstream os;
@@ -152,12 +165,12 @@ static Array concat(const std::vector<Array> &parts, int64_t dim, int64_t size) 
   return whole;
 }
 
-static Array add(const std::vector<Array> &parts) {
-  Array sum(parts[0].shape);
-  for (const Array &part : parts)
-    for (size_t i = 0; i < sum.data.size(); ++i)
-      sum.data[i] += part.data[i];
-  return sum;
+static Array reduce(const std::vector<Array> &parts, ReduceKind kind) {
+  Array result = parts[0];
+  for (const Array &part : llvm::ArrayRef(parts).drop_front())
+    for (size_t i = 0; i < result.data.size(); ++i)
+      result.data[i] = combine(result.data[i], part.data[i], kind);
+  return result;
 }
 
 Devices Devices::apply(const ReshardStep &step, ShardingAttr before, llvm::ArrayRef<int64_t> shape) const {
@@ -181,10 +194,10 @@ Devices Devices::apply(const ReshardStep &step, ShardingAttr before, llvm::Array
       result = concat(inputs, step.dim, local[step.dim]);
       break;
     case ReshardStep::AllReduce:
-      result = add(inputs);
+      result = reduce(inputs, before.getReduce());
       break;
     case ReshardStep::ReduceScatter:
-      result = block(add(inputs), step.dim, me, local[step.dim], 0);
+      result = block(reduce(inputs, before.getReduce()), step.dim, me, local[step.dim], 0);
       break;
     case ReshardStep::AllToAll: {
       std::vector<Array> blocks;
