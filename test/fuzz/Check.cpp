@@ -1,4 +1,5 @@
 #include "Check.h"
+#include "RunCompiled.h"
 #include "Shardings.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/PassManager.h"
@@ -32,15 +33,53 @@ static std::string partitionAndCompare(Program &program) {
   return "";
 }
 
-std::string mpopt::fuzz::check(Program &program) {
+/// How far apart two results are, relative to the largest element.
+static double distance(const interp::Tensor &expected, const interp::Tensor &actual) {
+  double scale = 1, most = 0;
+  for (double value : expected.floats)
+    scale = std::max(scale, std::fabs(value));
+  for (int64_t i = 0; i < expected.size(); ++i)
+    most = std::max(most, std::fabs(expected.number(i) - actual.number(i)));
+  return most / scale;
+}
+
+static std::string compileAndCompare(Program &program) {
+  constexpr double kLeast = 2e-5, kRoom = 30, kMost = 1e-2;
+  Program single = inSinglePrecision(program);
+  auto exact = interp::interpret(*program.module, program.inputs, {/*keepDoubles=*/true});
+  auto expected = interp::interpret(*single.module, single.inputs);
+  if (failed(exact) || failed(expected))
+    return "the program does not run";
+  PassManager manager(single.module->getContext());
+  partition::buildPartitionPipeline(manager);
+  if (failed(manager.run(*single.module)))
+    return "partitioning failed";
+  auto actual = runCompiled(single);
+  if (failed(actual))
+    return "the compiled program does not run";
+  for (size_t i = 0; i < expected->size(); ++i) {
+    double tolerance = std::max(kLeast, kRoom * distance((*exact)[i], (*expected)[i]));
+    if (tolerance > kMost) // so ill-conditioned that any result is right
+      continue;
+    if (std::string difference = interp::firstDifference((*expected)[i], (*actual)[i], tolerance); !difference.empty())
+      return "output " + std::to_string(i) + ", " + difference;
+  }
+  return "";
+}
+
+/// What `compare` finds, with what was diagnosed meanwhile.
+static std::string withDiagnostics(Program &program, Checker compare) {
   std::string diagnostics;
   ScopedDiagnosticHandler handler(program.module->getContext(), [&](Diagnostic &diagnostic) {
     diagnostics += diagnostic.str() + "\n";
     return success();
   });
-  std::string problem = partitionAndCompare(program);
+  std::string problem = compare(program);
   return problem.empty() ? problem : problem + "\n" + diagnostics;
 }
+
+std::string mpopt::fuzz::check(Program &program) { return withDiagnostics(program, partitionAndCompare); }
+std::string mpopt::fuzz::checkCompiled(Program &program) { return withDiagnostics(program, compileAndCompare); }
 
 //===----------------------------------------------------------------------===//
 // Reduction
@@ -50,7 +89,8 @@ namespace {
 
 class Reducer {
 public:
-  explicit Reducer(Program &program) : best(program.clone()), mesh(shd::getMesh(*best.module).getMesh()) {}
+  Reducer(Program &program, Checker check)
+      : best(program.clone()), check(check), mesh(shd::getMesh(*best.module).getMesh()) {}
 
   Program run() {
     for (bool changed = true; changed;) {
@@ -165,11 +205,12 @@ private:
   }
 
   Program best;
+  Checker check;
   shd::MeshAttr mesh;
 };
 
-std::string report(Program &program, const std::string &problem) {
-  Program reduced = reduce(program);
+std::string report(Program &program, const std::string &problem, Checker check = mpopt::fuzz::check) {
+  Program reduced = reduce(program, check);
   std::string text;
   llvm::raw_string_ostream stream(text);
   stream << problem << "\nreduced program: " << check(reduced) << "\n";
@@ -185,17 +226,25 @@ std::string report(Program &program, const std::string &problem) {
 
 } // namespace
 
-Program mpopt::fuzz::reduce(Program &program) { return Reducer(program).run(); }
+Program mpopt::fuzz::reduce(Program &program, Checker check) { return Reducer(program, check).run(); }
 
-std::string mpopt::fuzz::runSeed(MLIRContext *context, uint64_t seed) {
+static std::string runSeedWith(MLIRContext *context, uint64_t seed, Limits limits, Checker check) {
   Random random(seed * 2654435761u + 1);
-  Program program = ProgramMaker(context, seed).make(random.between(3, 12));
+  Program program = ProgramMaker(context, seed, limits).make(random.between(3, 12));
   if (program.main().getNumResults() == 0)
     return "";
   shd::MeshAttr mesh = addMesh(*program.module, randomMesh(random));
   shardAtRandom(program, mesh, random);
   std::string problem = check(program);
-  return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + report(program, problem);
+  return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + report(program, problem, check);
+}
+
+std::string mpopt::fuzz::runSeed(MLIRContext *context, uint64_t seed) {
+  return runSeedWith(context, seed, kForDoubles, check);
+}
+
+std::string mpopt::fuzz::runCompiledSeed(MLIRContext *context, uint64_t seed) {
+  return runSeedWith(context, seed, kForKernels, checkCompiled);
 }
 
 /// A machine whose devices are so slow that small programs are worth splitting, with links of any speed.

@@ -9,14 +9,23 @@ namespace mpopt::fuzz {
 /// diagnostics.
 std::string check(Program &program);
 
+/// The same in single precision with the compiler's kernels and the runtime, ranks as threads. The tolerance follows from how far
+/// the interpreter's single precision is from its double precision on the same program; where that is far, nothing is compared.
+std::string checkCompiled(Program &program);
+
+using Checker = std::string (*)(Program &);
+
 /// A smaller program that fails as well, found by dropping outputs, cutting operations off (their results become inputs) and
 /// replicating what is sharded, as long as it still fails.
-Program reduce(Program &program);
+Program reduce(Program &program, Checker check);
 
 /// Runs one seed: makes a program, a mesh and shardings. Empty when all is well, else a report with a reduced program.
 std::string runSeed(mlir::MLIRContext *context, uint64_t seed);
 
-/// The same with shardings that the planner chooses, for 2 to 8 devices of a machine so slow that splitting pays.
+/// The same by checkCompiled.
+std::string runCompiledSeed(mlir::MLIRContext *context, uint64_t seed);
+
+/// runSeed with shardings that the planner chooses, for 2 to 8 devices of a machine so slow that splitting pays.
 std::string runPlannedSeed(mlir::MLIRContext *context, uint64_t seed);
 
 /// For one operator, `instances` programs around it, and for each factor of its rule: that factor alone split over 2, 3 and 2x2 devices;

@@ -11,8 +11,8 @@ static constexpr int64_t kMostElements = 3000;
 
 Program Program::clone() { return {cast<ModuleOp>(module->getOperation()->clone()), inputs}; }
 
-ProgramMaker::ProgramMaker(MLIRContext *context, uint64_t seed)
-    : random(seed), builder(context), module(ModuleOp::create(builder.getUnknownLoc())) {
+ProgramMaker::ProgramMaker(MLIRContext *context, uint64_t seed, Limits limits)
+    : random(seed), limits(limits), builder(context), module(ModuleOp::create(builder.getUnknownLoc())) {
   builder.setInsertionPointToEnd(module->getBody());
   main = func::FuncOp::create(builder, builder.getUnknownLoc(), "main", builder.getFunctionType({}, {}));
   builder.setInsertionPointToEnd(main.addEntryBlock());
@@ -30,7 +30,8 @@ std::vector<StringRef> ProgramMaker::names() {
 Program ProgramMaker::make(int64_t ops) {
   int64_t made = 0;
   for (int64_t tries = 0; made < ops && tries < 20 * ops; ++tries)
-    made += (this->*random.pick(makers()).make)();
+    if (const Entry &entry = random.pick(makers()); limits.packed || entry.name != "packed_matmul")
+      made += (this->*entry.make)();
   return finish();
 }
 
@@ -176,8 +177,8 @@ static bool isExactOp(Operation *op) {
              nn::ConvTransposeOp, nn::MaxPoolOp, nn::PackedMatmulOp>(op);
 }
 
-static bool isExactValue(double value) {
-  return std::fabs(value) < (1 << 20) && std::floor(value * 1024) == value * 1024;
+bool ProgramMaker::isExactValue(double value) const {
+  return std::fabs(value) < limits.largest && std::floor(value / limits.unit) == value / limits.unit;
 }
 
 bool ProgramMaker::keep(Operation *op) {
@@ -198,7 +199,7 @@ bool ProgramMaker::keep(Operation *op) {
     return false;
   }
   for (auto [value, tensor] : llvm::zip(op->getResults(), *results)) {
-    bool stillExact = exact && llvm::all_of(tensor.floats, isExactValue);
+    bool stillExact = exact && llvm::all_of(tensor.floats, [&](double number) { return isExactValue(number); });
     values.push_back({value, std::move(tensor), stillExact});
   }
   return true;

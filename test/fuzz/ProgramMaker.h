@@ -19,11 +19,20 @@ struct Program {
   Program clone();
 };
 
+/// What programs are made for.
+struct Limits {
+  /// Values that count as exact: multiples of `unit` below `largest`, so that sums of some hundred products of them have no rounding.
+  double unit, largest;
+  /// Whether operators may occur that kernel formation makes, for its own widths.
+  bool packed;
+};
+inline constexpr Limits kForDoubles{1.0 / 1024, 1 << 20, true}, kForKernels{1.0 / 8, 16, false};
+
 /// Makes random valid nn programs. Every value is computed as it is made, so that nothing overflows and no operator that jumps
 /// (floor, compare, top_k, ..) sees a value that another order of summation could put on the other side of the jump.
 class ProgramMaker {
 public:
-  ProgramMaker(mlir::MLIRContext *context, uint64_t seed);
+  ProgramMaker(mlir::MLIRContext *context, uint64_t seed, Limits limits = kForDoubles);
 
   /// A program of `ops` operators.
   Program make(int64_t ops);
@@ -98,7 +107,10 @@ private:
   Windows windows(llvm::ArrayRef<int64_t> spatial);
   int64_t axisOf(const Shape &shape) { return random.below(static_cast<int64_t>(shape.size())); }
 
+  bool isExactValue(double value) const;
+
   Random random;
+  Limits limits;
   mlir::OpBuilder builder;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   mlir::func::FuncOp main;

@@ -8,7 +8,7 @@ using namespace mpopt;
 namespace {
 
 /// Seeds per case: cases run in parallel, and a failure names its seed.
-constexpr uint64_t kSeedsPerCase = 1000, kPlannedPerCase = 40;
+constexpr uint64_t kSeedsPerCase = 1000, kPlannedPerCase = 40, kCompiledPerCase = 25;
 
 class RandomPrograms : public testing::TestWithParam<uint64_t> {
 protected:
@@ -23,6 +23,10 @@ TEST_P(RandomPrograms, AreTheSameWhenPartitioned) {
 TEST_P(RandomPrograms, AreTheSameWhenPlanned) {
   for (uint64_t seed = GetParam() * kPlannedPerCase; seed < (GetParam() + 1) * kPlannedPerCase; ++seed)
     ASSERT_EQ(fuzz::runPlannedSeed(&context, seed), "");
+}
+TEST_P(RandomPrograms, AreTheSameWhenCompiled) {
+  for (uint64_t seed = GetParam() * kCompiledPerCase; seed < (GetParam() + 1) * kCompiledPerCase; ++seed)
+    ASSERT_EQ(fuzz::runCompiledSeed(&context, seed), "");
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomPrograms, testing::Range<uint64_t>(0, 10));
 

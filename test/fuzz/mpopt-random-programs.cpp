@@ -12,6 +12,7 @@ static cl::opt<std::string> seeds("seeds", cl::desc("First and past-the-last see
 static cl::opt<std::string> factorsOf("factors", cl::desc("Split each factor of this operator ('all': of each) alone"),
                                       cl::value_desc("operator"));
 static cl::opt<bool> planned("planned", cl::desc("Let the planner choose the shardings"));
+static cl::opt<bool> compiled("compiled", cl::desc("Compile the kernels and run the plans, instead of interpreting"));
 static cl::opt<int64_t> instances("instances", cl::desc("Programs per operator for --factors"), cl::init(50));
 static cl::opt<int64_t> most("failures", cl::desc("Stop after so many failures"), cl::init(1));
 
@@ -36,9 +37,10 @@ int64_t runFactors(mlir::MLIRContext *context) {
 }
 
 int64_t runSeeds(mlir::MLIRContext *context, uint64_t first, uint64_t last) {
-  int64_t runs = 0;
-  for (uint64_t seed = first; seed < last && failures < most; ++seed, ++runs)
-    note(planned ? fuzz::runPlannedSeed(context, seed) : fuzz::runSeed(context, seed));
+  int64_t runs = 0, mostFailures = most; // linking kernels resets the options of this process
+  auto run = planned ? fuzz::runPlannedSeed : compiled ? fuzz::runCompiledSeed : fuzz::runSeed;
+  for (uint64_t seed = first; seed < last && failures < mostFailures; ++seed, ++runs)
+    note(run(context, seed));
   return runs;
 }
 
