@@ -2,10 +2,7 @@
 #define MPOPT_LIB_MACHINE_TOMLREADER_H
 
 #include "mpopt/Support/Result.h"
-
-#define TOML_EXCEPTIONS 0
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
+#include "mpopt/Support/Toml.h"
 
 #include <cmath>
 #include <initializer_list>

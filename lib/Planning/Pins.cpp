@@ -1,9 +1,6 @@
 #include "mpopt/Planning/Options.h"
+#include "mpopt/Support/Toml.h"
 #include "nlohmann/json.hpp"
-
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 #include <sstream>
 

@@ -56,6 +56,12 @@ TEST(Machine, MissingTypesFallBackToWiderOnes) {
   EXPECT_GT(v100.device().peakFlops(DType::F16), v100.device().peakFlops(DType::F32));
 }
 
+TEST(Machine, HeadersThatBeginWithNoKeyAreRefused) { expectError("[(device]]\n", {"my.toml:1", "not valid TOML"}); }
+
+TEST(Machine, LettersOutsideAsciiAreRefusedWhereTheyMeanNothing) {
+  expectError("name = \u00e9\n", {"my.toml:1", "not valid TOML"});
+}
+
 TEST(Machine, UnknownNameListsTheKnownOnes) {
   Result<Machine> machine = load("a200");
   ASSERT_FALSE(machine.has_value());
