@@ -176,6 +176,10 @@ Value Emitter::address(Value pointer, Type element, Value index) {
                              LLVM::GEPNoWrapFlags::inbounds);
 }
 
+Value Emitter::moved(Value pointer, Type element, Value index) {
+  return LLVM::GEPOp::create(b, loc, pointer.getType(), memoryType(element), pointer, ArrayRef<LLVM::GEPArg>{index});
+}
+
 // bf16 is the upper half of an f32. The instruction for it is in neither target, and LLVM would call a library.
 static Value widenBF16(Emitter &e, Value bits) {
   Type i32 = sameLanes(bits.getType(), e.b.getI32Type());

@@ -56,6 +56,8 @@ public:
 
   // Memory. `index` counts elements; values come and go in their register type.
   mlir::Value address(mlir::Value pointer, mlir::Type element, mlir::Value index);
+  /// `pointer` moved by `index` elements, maybe to where nothing may be read.
+  mlir::Value moved(mlir::Value pointer, mlir::Type element, mlir::Value index);
   mlir::Value load(mlir::Value pointer, mlir::Type element, mlir::Value index, int64_t lanes);
   void store(mlir::Value value, mlir::Value pointer, mlir::Type element, mlir::Value index);
   /// Loads `lanes` elements of f32 or f64 into a vector of `width` lanes, the others zero.

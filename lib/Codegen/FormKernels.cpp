@@ -1,4 +1,5 @@
 #include "KernelGroups.h"
+#include "LayOutImages.h"
 #include "PackWeights.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
@@ -144,6 +145,7 @@ struct FormKernelsPass : PassWrapper<FormKernelsPass, OperationPass<ModuleOp>> {
     }
     if (!cpu.empty())
       cpuTarget.cpu = cpu;
+    layOutImages(main, cpuTarget);
     packWeights(main, cpuTarget);
     removeDead(main.getBody().front());
     std::vector<KernelGroup> groups = formGroups(main.getBody().front(), cpuTarget);

@@ -13,7 +13,7 @@ bool mpopt::codegen::isRematerialized(Operation *op) {
 
 bool mpopt::codegen::staysInMain(Operation *op) {
   return !isa<nn::NNDialect>(op->getDialect()) ||
-         isa<nn::WeightOp, nn::ConstantOp, nn::ConvOp, nn::MaxPoolOp, nn::AvgPoolOp>(op);
+         isa<nn::WeightOp, nn::ConstantOp>(op);
 }
 
 static int64_t elements(Value value) { return tensorType(value).getNumElements(); }
@@ -129,7 +129,8 @@ bool Grouping::canAppend(Operation *op, Value operand, Id id) {
   }
   if (isRowAnchor(group.anchor))
     return !byRows || rowAxis(op) == rowAxis(group.anchor);
-  bool takesEpilogue = isa<nn::MatmulOp, nn::PackedMatmulOp, nn::ReduceOp>(group.anchor);
+  bool takesEpilogue = isa<nn::MatmulOp, nn::PackedMatmulOp, nn::ReduceOp, nn::PackedConvOp, nn::DepthwiseConvOp,
+                           nn::MaxPoolOp, nn::AvgPoolOp>(group.anchor);
   return takesEpilogue && !byRows;
 }
 
@@ -216,6 +217,13 @@ bool Grouping::isViewOnly(const KernelGroup &group) {
   return llvm::all_of(group.ops, [](Operation *op) { return isa<nn::TransposeOp, nn::SliceOp, nn::BroadcastOp>(op); });
 }
 
+/// Whether an image is read well through the views: channels side by side, or few of them.
+static bool readsLines(Value image, const KernelGroup &views) {
+  constexpr int64_t fewChannels = 4;
+  return tensorType(image).getShape().back() <= fewChannels ||
+         llvm::none_of(views.ops, [](Operation *op) { return isa<nn::TransposeOp>(op); });
+}
+
 /// Whether the right operand of a product can be read through a view, or copied to the frame panel by panel.
 static bool suitsRight(nn::MatmulOp op, const CpuTarget &target) {
   ArrayRef<int64_t> shape = tensorType(op.getRhs()).getShape();
@@ -246,6 +254,8 @@ bool Grouping::accepts(OpOperand &use, const KernelGroup &producer) {
     return isViewOnly(producer) && (operand == 0 || suitsRight(matmul, target));
   if (isa<nn::PackedMatmulOp>(user))
     return isViewOnly(producer);
+  if (isa<nn::PackedConvOp, nn::DepthwiseConvOp, nn::MaxPoolOp, nn::AvgPoolOp>(user))
+    return isViewOnly(producer) && readsLines(use.get(), producer);
   if (isa<nn::AttentionOp>(user))
     return operand < 3 ? isViewOnly(producer) : cheap || once;
   return false;
@@ -271,6 +281,9 @@ bool Grouping::tryAbsorb(Id id) {
         return false;
       // A reshape alone is better left out, as another name of the same memory.
       if (isa<nn::ReshapeOp>(use.getOwner()) && group.ops.size() == 1)
+        return false;
+      // The runs of a grouped convolution begin anywhere, which reshapes do not allow for.
+      if (isa_and_nonnull<nn::PackedConvOp>(group.anchor) && llvm::any_of(producer.ops, llvm::IsaPred<nn::ReshapeOp>))
         return false;
     }
   if (!consumer)

@@ -19,6 +19,8 @@ struct Kernel {
 
   /// Writes every output at `place`; all have one shape.
   void store(const Place &place);
+  /// `elements` is `value` at `place`: writes every output there.
+  void write(mlir::Value value, const Place &place, mlir::Value elements);
   /// Lets outputs that only transpose or reshape a value be written through that value.
   void lookThroughOutputs();
 };
@@ -32,9 +34,18 @@ mlir::LogicalResult lowerRows(Kernel &kernel, llvm::ArrayRef<mlir::Operation *> 
 mlir::LogicalResult lowerReduce(Kernel &kernel, nn::ReduceOp op);
 mlir::LogicalResult lowerMatmul(Kernel &kernel, nn::MatmulOp op);
 mlir::LogicalResult lowerPackedMatmul(Kernel &kernel, nn::PackedMatmulOp op);
+mlir::LogicalResult lowerPackedConv(Kernel &kernel, nn::PackedConvOp op);
+mlir::LogicalResult lowerDepthwiseConv(Kernel &kernel, nn::DepthwiseConvOp op);
+mlir::LogicalResult lowerPool(Kernel &kernel, nn::MaxPoolOp op);
+mlir::LogicalResult lowerPool(Kernel &kernel, nn::AvgPoolOp op);
 mlir::LogicalResult lowerAttention(Kernel &kernel, nn::AttentionOp op);
 /// Softmax over another dimension than the last, arg_reduce, top_k, cum_sum, scatter_nd, lrn, group_norm, conv_transpose.
 mlir::LogicalResult lowerOther(Kernel &kernel, mlir::Operation *op);
+
+/// Whether what follows `product` in its kernel is worth a loop of its own.
+bool hasLongEpilogue(mlir::Operation *product);
+/// Index along `shape` of its row-major element `linear`.
+llvm::SmallVector<mlir::Value> delinearize(Emitter &e, mlir::Value linear, llvm::ArrayRef<int64_t> shape);
 
 /// Whether `op` can be one of the anchors of lowerRows().
 bool isRowAnchor(mlir::Operation *op);

@@ -88,6 +88,9 @@ static LogicalResult lowerBody(Kernel &kernel, func::FuncOp function) {
       .Case([&](nn::ReduceOp op) { return lowerReduce(kernel, op); })
       .Case([&](nn::MatmulOp op) { return lowerMatmul(kernel, op); })
       .Case([&](nn::PackedMatmulOp op) { return lowerPackedMatmul(kernel, op); })
+      .Case([&](nn::PackedConvOp op) { return lowerPackedConv(kernel, op); })
+      .Case([&](nn::DepthwiseConvOp op) { return lowerDepthwiseConv(kernel, op); })
+      .Case<nn::MaxPoolOp, nn::AvgPoolOp>([&](auto op) { return lowerPool(kernel, op); })
       .Case([&](nn::AttentionOp op) { return lowerAttention(kernel, op); })
       .Default([&](Operation *op) { return lowerOther(kernel, op); });
 }

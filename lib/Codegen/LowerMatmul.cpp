@@ -6,8 +6,7 @@ using namespace mlir;
 using namespace mpopt;
 using namespace mpopt::codegen;
 
-/// Whether what follows the product in this kernel is worth a loop of its own.
-static bool hasLongEpilogue(Operation *product) {
+bool mpopt::codegen::hasLongEpilogue(Operation *product) {
   int64_t cost = 0;
   for (Operation &op : *product->getBlock()) {
     if (!isElementwise(&op))
@@ -18,8 +17,7 @@ static bool hasLongEpilogue(Operation *product) {
   return cost > 4;
 }
 
-/// Index along `shape` of its row-major element `linear`.
-static SmallVector<Value> delinearize(Emitter &e, Value linear, ArrayRef<int64_t> shape) {
+SmallVector<Value> mpopt::codegen::delinearize(Emitter &e, Value linear, ArrayRef<int64_t> shape) {
   SmallVector<Value> index(shape.size());
   for (size_t d = shape.size(); d-- > 0;) {
     bool outermost = llvm::all_of(shape.take_front(d), [](int64_t size) { return size == 1; });
@@ -28,13 +26,6 @@ static SmallVector<Value> delinearize(Emitter &e, Value linear, ArrayRef<int64_t
       linear = e.div(linear, shape[d]);
   }
   return index;
-}
-
-static void writeSums(Kernel &kernel, Value result, const Place &place, Value sums) {
-  kernel.ev.fresh();
-  kernel.ev.provide(result, [sums](const Place &) { return sums; });
-  kernel.store(place);
-  kernel.ev.fresh();
 }
 
 LogicalResult mpopt::codegen::lowerPackedMatmul(Kernel &kernel, nn::PackedMatmulOp op) {
@@ -66,7 +57,7 @@ LogicalResult mpopt::codegen::lowerPackedMatmul(Kernel &kernel, nn::PackedMatmul
   product.finish = [&](Value row, Value column, int64_t lanes, Value sums) {
     SmallVector<Value> index = delinearize(e, row, rowShape);
     index.push_back(column);
-    writeSums(kernel, op.getResult(), Place::run(index, lanes), sums);
+    kernel.write(op.getResult(), Place::run(index, lanes), sums);
   };
   emitProduct(e, product);
   return success();
@@ -174,7 +165,7 @@ LogicalResult mpopt::codegen::lowerMatmul(Kernel &kernel, nn::MatmulOp op) {
     product.finish = [&](Value row, Value column, int64_t lanes, Value sums) {
       SmallVector<Value> index(outer);
       index.append({row, column});
-      writeSums(kernel, op.getResult(), Place::run(index, lanes), sums);
+      kernel.write(op.getResult(), Place::run(index, lanes), sums);
     };
     emitProduct(e, product);
   });

@@ -9,6 +9,13 @@ void Kernel::store(const Place &place) {
     ev.store(ev.at(output.value, place), output.view, place);
 }
 
+void Kernel::write(Value value, const Place &place, Value elements) {
+  ev.fresh();
+  ev.provide(value, [elements](const Place &) { return elements; });
+  store(place);
+  ev.fresh();
+}
+
 void Kernel::lookThroughOutputs() {
   for (Output &output : outputs) {
     while (auto transpose = output.value.getDefiningOp<nn::TransposeOp>()) {

@@ -407,7 +407,8 @@ bool ProgramMaker::maxPool() {
   for (int64_t rank = random.between(1, 2); rank > 0; --rank)
     input.push_back(random.between(1, 8));
   Windows w = windows(ArrayRef(input).drop_front(2));
-  return emit<nn::MaxPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end);
+  return emit<nn::MaxPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end,
+                             /*channels_last=*/false);
 }
 
 bool ProgramMaker::avgPool() {
@@ -415,7 +416,31 @@ bool ProgramMaker::avgPool() {
   for (int64_t rank = random.between(1, 2); rank > 0; --rank)
     input.push_back(random.between(1, 8));
   Windows w = windows(ArrayRef(input).drop_front(2));
-  return emit<nn::AvgPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end, random.chance(50));
+  return emit<nn::AvgPoolOp>(get(input, f64()), w.kernel, w.strides, w.dilations, w.begin, w.end, random.chance(50),
+                             /*channels_last=*/false);
+}
+
+bool ProgramMaker::packedConv() {
+  int64_t groups = random.between(1, 2), perGroup = random.between(1, 3), columns = random.between(1, 5),
+          width = random.between(1, 4);
+  Shape spatial{random.between(1, 6), random.between(1, 6)};
+  Windows w = windows(spatial);
+  Shape packed{groups, (columns + width - 1) / width};
+  llvm::append_range(packed, w.kernel);
+  packed.append({perGroup, width});
+  Value input = get({size(), spatial[0], spatial[1], groups * perGroup}, f64());
+  return emit<nn::PackedConvOp>(input, get(packed, f64()), static_cast<uint64_t>(groups * columns), w.strides,
+                                w.dilations, w.begin, w.end);
+}
+
+bool ProgramMaker::depthwiseConv() {
+  Shape spatial{random.between(1, 6), random.between(1, 6)};
+  Windows w = windows(spatial);
+  int64_t channels = size();
+  Shape weight(w.kernel);
+  weight.push_back(channels);
+  Value input = get({size(), spatial[0], spatial[1], channels}, f64());
+  return emit<nn::DepthwiseConvOp>(input, get(weight, f64()), w.strides, w.dilations, w.begin, w.end);
 }
 
 //===----------------------------------------------------------------------===//
@@ -494,6 +519,8 @@ const std::vector<ProgramMaker::Entry> &ProgramMaker::makers() {
       {"conv_transpose", &P::convTranspose},
       {"max_pool", &P::maxPool},
       {"avg_pool", &P::avgPool},
+      {"packed_conv", &P::packedConv},
+      {"depthwise_conv", &P::depthwiseConv},
   };
   return all;
 }

@@ -100,7 +100,7 @@ private:
   bool weight(), constant(), iota(), reshape(), transpose(), broadcast(), slice(), sliceAt(), concat(), pad();
   bool gather(), gatherElements(), gatherNd(), scatterNd(), reduce(), argReduce(), topK(), cumSum();
   bool matmul(), packedMatmul(), softmax(), layerNorm(), lrn(), groupNorm(), attention(), rotary();
-  bool conv(), convTranspose(), maxPool(), avgPool();
+  bool conv(), convTranspose(), maxPool(), avgPool(), packedConv(), depthwiseConv();
   struct Windows {
     Shape kernel, strides, dilations, begin, end;
   };

@@ -23,12 +23,20 @@ struct CpuTarget {
   int64_t panelWidth(int64_t rows) const;
   /// Rows of the register block of a product with `vectors` vectors of columns.
   int64_t blockRows(int64_t vectors) const;
+  /// Columns of one panel of the packed weights of a convolution with `channels` output channels (of a group) and lines of `length` outputs.
+  int64_t convPanelWidth(int64_t channels, int64_t length) const;
+  /// The most rows of a convolution's register block with `vectors` vectors of columns.
+  int64_t convRows(int64_t vectors) const;
 };
+
+/// The widest panel of packed weights of a convolution, in vectors.
+constexpr int64_t kMostConvVectors = 8;
 
 /// Groups the `nn` ops of @main (local shapes) into functions with the unit attribute `rt.kernel`, which @main calls.
 ///
 /// - Matrix products with constant weights become `nn.packed_matmul`; a kernel that runs when the plan is loaded packs the weights.
-/// - `nn.weight`, `nn.constant`, `coll` ops, `nn.conv`, `nn.max_pool`, `nn.avg_pool` and most `nn.reshape` stay in @main.
+/// - Images are laid out with channels last between convolutions, pools and what is elementwise around them (LayOutImages.h).
+/// - `nn.weight`, `nn.constant`, `coll` ops and most `nn.reshape` stay in @main.
 /// - No kernel mixes what is known at load time with what a step computes.
 /// - Equal kernels are one function; names are kernel_0, kernel_1, ... in order of first use.
 std::unique_ptr<mlir::Pass> createFormKernelsPass(CpuTarget target);

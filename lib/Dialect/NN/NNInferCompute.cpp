@@ -106,17 +106,17 @@ template <typename Adaptor> LogicalResult checkWindow(Adaptor op, size_t spatial
   return success();
 }
 
-/// Appends the window positions of every spatial dimension of `input` to `shape`.
+/// Appends the window positions of every spatial dimension of `input`, which begin at dimension `first`, to `shape`.
 template <typename Adaptor>
 LogicalResult appendPositions(Adaptor op, ArrayRef<int64_t> input, ArrayRef<int64_t> kernel,
-                              SmallVector<int64_t> &shape, Inference &to) {
+                              SmallVector<int64_t> &shape, Inference &to, size_t first = 2) {
   for (size_t i = 0; i < kernel.size(); ++i) {
     if (kernel[i] < 1)
       return to.fail("kernel sizes must be positive");
-    shape.push_back(windowPositions(input[i + 2], kernel[i], op.getStrides()[i], op.getDilations()[i],
+    shape.push_back(windowPositions(input[i + first], kernel[i], op.getStrides()[i], op.getDilations()[i],
                                     op.getPadsBegin()[i] + op.getPadsEnd()[i]));
     if (shape.back() < 0)
-      return to.fail("a window of ", kernel[i], " elements does not fit in dimension ", i + 2, " of ",
+      return to.fail("a window of ", kernel[i], " elements does not fit in dimension ", i + first, " of ",
                      op.getInput().getType());
   }
   return success();
@@ -162,9 +162,44 @@ template <typename Adaptor> LogicalResult inferPool(Adaptor op, Inference &to) {
   ArrayRef<int64_t> input = shapeOf(op.getInput());
   if (input.size() < 3 || op.getKernel().size() != input.size() - 2)
     return to.fail("kernel needs one size for each spatial dimension of ", op.getInput().getType());
-  SmallVector<int64_t> shape{input[0], input[1]};
-  if (failed(checkWindow(op, input.size() - 2, to)) || failed(appendPositions(op, input, op.getKernel(), shape, to)))
+  SmallVector<int64_t> shape{input[0]};
+  if (!op.getChannelsLast())
+    shape.push_back(input[1]);
+  if (failed(checkWindow(op, input.size() - 2, to)) ||
+      failed(appendPositions(op, input, op.getKernel(), shape, to, shape.size())))
     return failure();
+  if (op.getChannelsLast())
+    shape.push_back(input.back());
+  return to.give(shape, typeOf(op.getInput()).getElementType());
+}
+
+LogicalResult infer(PackedConvOp::Adaptor op, Inference &to) {
+  ArrayRef<int64_t> input = shapeOf(op.getInput()), packed = shapeOf(op.getPacked());
+  int64_t channels = op.getChannels();
+  bool fits = input.size() >= 3 && packed.size() == input.size() + 2 && packed[0] > 0 && packed.back() > 0 &&
+              channels > 0 && channels % packed[0] == 0 &&
+              packed[1] == (channels / packed[0] + packed.back() - 1) / packed.back() &&
+              input.back() == packed[0] * packed[packed.size() - 2];
+  if (!fits)
+    return to.fail("packed weight ", op.getPacked().getType(), " of ", channels, " channels does not fit ",
+                   op.getInput().getType());
+  SmallVector<int64_t> shape{input[0]};
+  if (failed(checkWindow(op, input.size() - 2, to)) ||
+      failed(appendPositions(op, input, packed.drop_front(2).drop_back(2), shape, to, 1)))
+    return failure();
+  shape.push_back(channels);
+  return to.give(shape, typeOf(op.getInput()).getElementType());
+}
+
+LogicalResult infer(DepthwiseConvOp::Adaptor op, Inference &to) {
+  ArrayRef<int64_t> input = shapeOf(op.getInput()), weight = shapeOf(op.getWeight());
+  if (input.size() < 3 || weight.size() != input.size() - 1 || weight.back() != input.back())
+    return to.fail("weight ", op.getWeight().getType(), " does not fit ", op.getInput().getType());
+  SmallVector<int64_t> shape{input[0]};
+  if (failed(checkWindow(op, input.size() - 2, to)) ||
+      failed(appendPositions(op, input, weight.drop_back(), shape, to, 1)))
+    return failure();
+  shape.push_back(input.back());
   return to.give(shape, typeOf(op.getInput()).getElementType());
 }
 
@@ -185,3 +220,5 @@ MPOPT_INFER(ConvOp)
 MPOPT_INFER(ConvTransposeOp)
 MPOPT_INFER(MaxPoolOp)
 MPOPT_INFER(AvgPoolOp)
+MPOPT_INFER(PackedConvOp)
+MPOPT_INFER(DepthwiseConvOp)

@@ -63,12 +63,64 @@ void convTranspose(nn::ConvTransposeOp op, Operands in, Results out) {
   });
 }
 
+/// The same with channels last: `at` begins with the batch index and lacks the channel.
+template <typename Op>
+bool locateChannelsLast(Op op, const Tensor &x, ArrayRef<int64_t> index, ArrayRef<int64_t> tap,
+                        SmallVectorImpl<int64_t> &at) {
+  at.push_back(index[0]);
+  return locate(op, ArrayRef(x.shape).drop_front().drop_back(), index.drop_front().drop_back(), tap, at);
+}
+
+void packedConv(nn::PackedConvOp op, Operands in, Results out) {
+  const Tensor &x = *in[0], &w = *in[1];
+  ArrayRef<int64_t> packed = w.shape, kernel = packed.drop_front(2).drop_back(2);
+  int64_t perGroup = out[0].shape.back() / packed[0], depth = packed[packed.size() - 2], width = packed.back();
+  forEachIndex(out[0].shape, [&](ArrayRef<int64_t> index, int64_t i) {
+    int64_t group = index.back() / perGroup, column = index.back() % perGroup;
+    forEachIndex(kernel, [&](ArrayRef<int64_t> tap, int64_t) {
+      SmallVector<int64_t> at, weight{group, column / width};
+      if (!locateChannelsLast(op, x, index, tap, at))
+        return;
+      llvm::append_range(weight, tap);
+      weight.append({0, column % width});
+      at.push_back(0);
+      for (int64_t c = 0; c < depth; ++c) {
+        at.back() = group * depth + c;
+        weight[weight.size() - 2] = c;
+        out[0].floats[i] += x.floats[x.at(at)] * w.floats[w.at(weight)];
+      }
+    });
+  });
+}
+
+void depthwiseConv(nn::DepthwiseConvOp op, Operands in, Results out) {
+  const Tensor &x = *in[0], &w = *in[1];
+  forEachIndex(out[0].shape, [&](ArrayRef<int64_t> index, int64_t i) {
+    forEachIndex(ArrayRef(w.shape).drop_back(), [&](ArrayRef<int64_t> tap, int64_t) {
+      SmallVector<int64_t> at, weight(tap);
+      if (!locateChannelsLast(op, x, index, tap, at))
+        return;
+      at.push_back(index.back());
+      weight.push_back(index.back());
+      out[0].floats[i] += x.floats[x.at(at)] * w.floats[w.at(weight)];
+    });
+  });
+}
+
 /// Calls `body(value)` for every real element of the window at `index`.
 template <typename Op>
 void forEachInWindow(Op op, const Tensor &x, ArrayRef<int64_t> index, llvm::function_ref<void(double)> body) {
   forEachIndex(op.getKernel(), [&](ArrayRef<int64_t> tap, int64_t) {
-    SmallVector<int64_t> at{index[0], index[1]};
-    if (locate(op, ArrayRef(x.shape).drop_front(2), index.drop_front(2), tap, at))
+    SmallVector<int64_t> at;
+    bool inside;
+    if (op.getChannelsLast()) {
+      inside = locateChannelsLast(op, x, index, tap, at);
+      at.push_back(index.back());
+    } else {
+      at.append({index[0], index[1]});
+      inside = locate(op, ArrayRef(x.shape).drop_front(2), index.drop_front(2), tap, at);
+    }
+    if (inside)
       body(x.floats[x.at(at)]);
   });
 }
@@ -104,4 +156,6 @@ void mpopt::interp::addWindows(Evaluators &to) {
   to.add<nn::ConvTransposeOp>(convTranspose);
   to.add<nn::MaxPoolOp>(maxPool);
   to.add<nn::AvgPoolOp>(avgPool);
+  to.add<nn::PackedConvOp>(packedConv);
+  to.add<nn::DepthwiseConvOp>(depthwiseConv);
 }

@@ -389,13 +389,38 @@ def NN_ConvTransposeOp : NN_InferOp<"conv_transpose", [], ["buildLocal", "getLoc
 
 class NN_Pool<string mnemonic, string what, dag extra> : NN_InferOp<mnemonic, [], ["buildLocal", "getLocalWork"]> {
   let summary = what;
-  let description = "ceil mode is expressed by larger pads_end. Positions that only padding covers do not occur.";
+  let description = [{
+    ceil mode is expressed by larger pads_end. Positions that only padding covers do not occur. With `channels_last`, which only
+    kernel formation sets, tensors are [batch, spatial.., channels].
+  }];
   let arguments = !con((ins NN_Float:$input, DenseI64ArrayAttr:$kernel, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
-                            DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end), extra);
+                            DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end), extra, (ins UnitAttr:$channels_last));
   let results = (outs NN_Float:$result);
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }
 def NN_MaxPoolOp : NN_Pool<"max_pool", "largest element of each window; padding is -inf", (ins)>;
 def NN_AvgPoolOp : NN_Pool<"avg_pool", "mean of each window, over real elements only unless `count_include_pad`", (ins UnitAttr:$count_include_pad)>;
+
+def NN_PackedConvOp : NN_InferOp<"packed_conv"> {
+  let summary = "convolution of [n, spatial.., c] by packed weights, giving [n, spatial.., o]";
+  let description = [{
+    What kernel formation makes of a `conv`. Weights are [groups, panels, k.., c / groups, r]: output channel p * r + j of a group is
+    element j of its panel p; panels = ceil(o / groups / r), zero past a group's last channel; r is the code generator's panel width.
+    `channels` is o.
+  }];
+  let arguments = (ins NN_Float:$input, NN_Float:$packed, I64Attr:$channels, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
+                       DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end);
+  let results = (outs NN_Float:$result);
+  let assemblyFormat = "$input `,` $packed attr-dict `:` type($input) `,` type($packed)";
+}
+
+def NN_DepthwiseConvOp : NN_InferOp<"depthwise_conv"> {
+  let summary = "convolution of each channel of [n, spatial.., c] by its own window of the weights [k.., c], giving [n, spatial.., c]";
+  let description = "What kernel formation makes of a `conv` with as many groups as channels.";
+  let arguments = (ins NN_Float:$input, NN_Float:$weight, DenseI64ArrayAttr:$strides, DenseI64ArrayAttr:$dilations,
+                       DenseI64ArrayAttr:$pads_begin, DenseI64ArrayAttr:$pads_end);
+  let results = (outs NN_Float:$result);
+  let assemblyFormat = "$input `,` $weight attr-dict `:` type($input) `,` type($weight)";
+}
 
 #endif // MPOPT_DIALECT_NN_OPS

@@ -221,6 +221,8 @@ FailureOr<SmallVector<Value>> ConvTransposeOp::buildLocal(OpBuilder &builder, Va
 }
 
 template <typename OpT> static PartitionRule poolRule(OpT op, bool padsMayDiffer) {
+  if (op.getChannelsLast())
+    return opaqueRule(op);
   RuleBuilder builder(op);
   builder.link({in(0, 0), out(0, 0)});
   builder.link({in(0, 1), out(0, 1)});
@@ -233,7 +235,8 @@ PartitionRule MaxPoolOp::getPartitionRule() { return poolRule(*this, true); }
 /// The number of real elements under a window depends on the place at the border, so padded space is not split, unless padding counts.
 PartitionRule AvgPoolOp::getPartitionRule() {
   PartitionRule rule = poolRule(*this, getCountIncludePad());
-  rule.linearIn = {{0}};
+  if (!getChannelsLast())
+    rule.linearIn = {{0}};
   return rule;
 }
 
@@ -256,3 +259,6 @@ FailureOr<SmallVector<Value>> AvgPoolOp::buildLocal(OpBuilder &builder, ValueRan
                                                     const LocalContext &context) {
   return buildWithHalo(*this, builder, SmallVector<Value>(operands), context, 0);
 }
+
+PartitionRule PackedConvOp::getPartitionRule() { return opaqueRule(*this); }
+PartitionRule DepthwiseConvOp::getPartitionRule() { return opaqueRule(*this); }
