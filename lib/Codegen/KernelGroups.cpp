@@ -12,8 +12,7 @@ bool mpopt::codegen::isRematerialized(Operation *op) {
 }
 
 bool mpopt::codegen::staysInMain(Operation *op) {
-  return !isa<nn::NNDialect>(op->getDialect()) ||
-         isa<nn::WeightOp, nn::ConstantOp>(op);
+  return !isa<nn::NNDialect>(op->getDialect()) || isa<nn::WeightOp, nn::ConstantOp>(op);
 }
 
 static int64_t elements(Value value) { return tensorType(value).getNumElements(); }

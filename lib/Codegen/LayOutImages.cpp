@@ -1,7 +1,7 @@
 #include "LayOutImages.h"
+#include "ConvForms.h"
 #include "Evaluator.h"
 #include "mpopt/Dialect/Coll/Coll.h"
-#include <numeric>
 
 using namespace mlir;
 using namespace mpopt;
@@ -96,25 +96,9 @@ private:
     auto found = laid.find(value);
     return found == laid.end() ? nullptr : &found->second;
   }
+  Value transposed(Value value, ArrayRef<int64_t> order) { return codegen::transposed(b, loc, value, order); }
+  Value reshaped(Value value, ArrayRef<int64_t> shape) { return codegen::reshaped(b, loc, value, shape); }
   /// `value` with its dimensions in this order.
-  Value transposed(Value value, ArrayRef<int64_t> order) {
-    if (isIdentity(order))
-      return value;
-    RankedTensorType type = tensorType(value);
-    RankedTensorType result = type.clone(permuted(type.getShape(), order));
-    if (auto constant = value.getDefiningOp<nn::ConstantOp>(); constant && splatOf(value))
-      return nn::ConstantOp::create(b, loc, result,
-                                    cast<DenseElementsAttr>(constant.getValue()).resizeSplat(result));
-    SmallVector<int64_t> moved(order);
-    llvm::erase_if(moved, [&](int64_t d) { return type.getDimSize(d) == 1; });
-    if (llvm::is_sorted(moved))
-      return nn::ReshapeOp::create(b, loc, result, value);
-    return nn::TransposeOp::create(b, loc, result, value, b.getDenseI64ArrayAttr(order));
-  }
-  Value reshaped(Value value, ArrayRef<int64_t> shape) {
-    RankedTensorType type = tensorType(value).clone(shape);
-    return type == value.getType() ? value : Value(nn::ReshapeOp::create(b, loc, type, value));
-  }
   Value inOrder(Value value, ArrayRef<int64_t> order) {
     const Laid *known = laidOf(value);
     if (!known) {
@@ -145,9 +129,7 @@ private:
 
   //===--- Operators ------------------------------------------------------===//
 
-  void conv(nn::ConvOp op);
-  Value convolve(nn::ConvOp op, Value input);
-  Value packedWeight(nn::ConvOp op, int64_t panel);
+  template <typename OpT> void conv(OpT op);
   template <typename OpT> void pool(OpT op);
   bool elementwise(Operation *op);
   void reduce(nn::ReduceOp op);
@@ -173,7 +155,7 @@ void ImageLayout::layOut(Operation *op) {
     return;
   }
   TypeSwitch<Operation *>(op)
-      .Case([&](nn::ConvOp convOp) { conv(convOp); })
+      .Case<nn::ConvOp, nn::ConvTransposeOp>([&](auto convOp) { conv(convOp); })
       .Case<nn::MaxPoolOp, nn::AvgPoolOp>([&](auto poolOp) { pool(poolOp); })
       .Case([&](nn::ReduceOp reduceOp) { reduce(reduceOp); })
       .Case([&](nn::ReshapeOp reshapeOp) { reshape(reshapeOp); })
@@ -185,71 +167,21 @@ void ImageLayout::layOut(Operation *op) {
       .Case<coll::HaloOp, coll::AllGatherOp, coll::ReduceScatterOp>(
           [&](auto collective) { alongDims(collective, {"dim"}); })
       .Case([&](coll::AllToAllOp allToAll) { alongDims(allToAll, {"split_dim", "concat_dim"}); })
-      .Case<nn::SliceAtOp, nn::SoftmaxOp, nn::CumSumOp>([&](auto along) { alongDims(along, {"axis"}); });
+      .Case<nn::SliceAtOp, nn::SoftmaxOp, nn::CumSumOp, nn::LrnOp>([&](auto along) { alongDims(along, {"axis"}); });
 }
 
 //===----------------------------------------------------------------------===//
 // Convolution and pooling
 //===----------------------------------------------------------------------===//
 
-/// Weights [o, c / groups, k..] as [groups, panels, k.., c / groups, panel].
-Value ImageLayout::packedWeight(nn::ConvOp op, int64_t panel) {
-  ArrayRef<int64_t> shape = shapeOf(op.getWeight()), taps = shape.drop_front(2);
-  int64_t groups = op.getGroups(), perGroup = shape[0] / groups, panels = llvm::divideCeil(perGroup, panel);
-  SmallVector<int64_t> grouped{groups, perGroup, shape[1]};
-  llvm::append_range(grouped, taps);
-  Value weight = reshaped(op.getWeight(), grouped);
-  if (panels * panel != perGroup) {
-    SmallVector<int64_t> low(grouped.size(), 0), high(grouped.size(), 0);
-    high[1] = panels * panel - perGroup;
-    grouped[1] = panels * panel;
-    weight = nn::PadOp::create(b, loc, tensorType(weight).clone(grouped), weight, b.getDenseI64ArrayAttr(low),
-                               b.getDenseI64ArrayAttr(high), b.getF64FloatAttr(0.0));
-  }
-  SmallVector<int64_t> split{groups, panels, panel, shape[1]};
-  llvm::append_range(split, taps);
-  SmallVector<int64_t> order{0, 1};
-  for (size_t d = 0; d < taps.size(); ++d)
-    order.push_back(4 + d);
-  order.append({3, 2});
-  return transposed(reshaped(weight, split), order);
-}
-
-Value ImageLayout::convolve(nn::ConvOp op, Value input) {
-  ArrayRef<int64_t> weight = shapeOf(op.getWeight()), taps = weight.drop_front(2);
-  RankedTensorType result = tensorType(op.getResult());
-  result = result.clone(permuted(result.getShape(), channelsLast(result.getRank())));
-  auto all = [](ArrayRef<int64_t> values, int64_t value) { return llvm::all_equal(values) && values[0] == value; };
-  int64_t groups = op.getGroups();
-  bool isMatmul = groups == 1 && all(taps, 1) && all(op.getStrides(), 1) && all(op.getPadsBegin(), 0) &&
-                  all(op.getPadsEnd(), 0);
-  if (isMatmul) {
-    Value matrix = transposed(reshaped(op.getWeight(), weight.take_front(2)), {1, 0});
-    return nn::MatmulOp::create(b, loc, result, input, matrix);
-  }
-  if (groups > 1 && groups == weight[0] && weight[1] == 1) {
-    SmallVector<int64_t> shape{groups}, order;
-    llvm::append_range(shape, taps);
-    for (size_t d = 0; d < taps.size(); ++d)
-      order.push_back(d + 1);
-    order.push_back(0);
-    return nn::DepthwiseConvOp::create(b, loc, result, input, transposed(reshaped(op.getWeight(), shape), order),
-                                       op.getStridesAttr(), op.getDilationsAttr(), op.getPadsBeginAttr(),
-                                       op.getPadsEndAttr());
-  }
-  int64_t panel = target.convPanelWidth(weight[0] / groups, result.getShape().end()[-2]);
-  return nn::PackedConvOp::create(b, loc, result, input, packedWeight(op, panel), b.getI64IntegerAttr(weight[0]),
-                                  op.getStridesAttr(), op.getDilationsAttr(), op.getPadsBeginAttr(),
-                                  op.getPadsEndAttr());
-}
-
-void ImageLayout::conv(nn::ConvOp op) {
+template <typename OpT> void ImageLayout::conv(OpT op) {
   Order order = channelsLast(tensorType(op.getInput()).getRank());
-  Value result = convolve(op, inOrder(op.getInput(), order));
+  Value result = convolve(b, op, inOrder(op.getInput(), order), target);
   if (op.getBias())
     result = nn::AddOp::create(b, loc, result.getType(), result, op.getBias());
-  if (op.getRelu())
-    result = nn::ReluOp::create(b, loc, result.getType(), result);
+  if constexpr (std::is_same_v<OpT, nn::ConvOp>)
+    if (op.getRelu())
+      result = nn::ReluOp::create(b, loc, result.getType(), result);
   replace(op.getResult(), result, order);
 }
 
@@ -268,8 +200,7 @@ bool ImageLayout::elementwise(Operation *op) {
   RankedTensorType result = tensorType(op->getResult(0));
   const Laid *leading = nullptr;
   for (Value operand : op->getOperands())
-    if (const Laid *known = laidOf(operand);
-        known && !leading && tensorType(operand).getShape() == result.getShape())
+    if (const Laid *known = laidOf(operand); known && !leading && tensorType(operand).getShape() == result.getShape())
       leading = known;
   if (!leading)
     return false;
@@ -372,8 +303,7 @@ void ImageLayout::concat(nn::ConcatOp op) {
   if (first == op.getInputs().end())
     return;
   Order order = laidOf(*first)->order;
-  SmallVector<Value> inputs =
-      llvm::map_to_vector(op.getInputs(), [&](Value input) { return inOrder(input, order); });
+  SmallVector<Value> inputs = llvm::map_to_vector(op.getInputs(), [&](Value input) { return inOrder(input, order); });
   auto copy = cast<nn::ConcatOp>(clone(op, inputs, order));
   copy.setAxis(inverse(order)[op.getAxis()]);
   replace(op.getResult(), copy.getResult(), order);

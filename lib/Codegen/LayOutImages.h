@@ -5,7 +5,7 @@
 
 namespace mpopt::codegen {
 
-/// Makes `nn.packed_conv`, `nn.depthwise_conv` or `nn.matmul` of every `nn.conv`, and gives pools and all that lies between channels last.
+/// Makes `nn.packed_conv`, `nn.depthwise_conv` or `nn.matmul` of every `nn.conv` and `nn.conv_transpose`, and gives pools and all that lies between channels last.
 ///
 /// Every value computed that way has two forms, the original one being a transpose of the new one. Operators for which the order of
 /// dimensions does not matter are computed in the new order; where the original form is needed, the transpose stays. Bias and

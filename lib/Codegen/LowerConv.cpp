@@ -119,8 +119,7 @@ private:
 
   /// Adds the products of some taps of the last dimension to the sums of the rows that they reach.
   void emitSegment(const Segment &s, Value left, Value right, int64_t vectors, SmallVector<Value> &sums) {
-    MutableArrayRef<Value> own =
-        MutableArrayRef(sums).slice(s.firstRow * vectors, (s.endRow - s.firstRow) * vectors);
+    MutableArrayRef<Value> own = MutableArrayRef(sums).slice(s.firstRow * vectors, (s.endRow - s.firstRow) * vectors);
     int64_t column = input.strides[w.last() + 1], channel = input.strides.back();
     int64_t rowStep = w.strides.back() * column, tapStep = w.dilations.back() * column;
     auto step = [&](Value leftIndex, Value rightIndex, ValueRange carried) {
@@ -137,9 +136,8 @@ private:
     SmallVector<Value> result;
     if (tapStep == depth * channel) {
       // Taps follow each other as channels do: one loop over both.
-      result = e.loop(s.from * depth, s.to * depth, 1, own, [&](Value k, ValueRange carried) {
-        return step(e.mul(k, channel), e.mul(k, panel), carried);
-      });
+      result = e.loop(s.from * depth, s.to * depth, 1, own,
+                      [&](Value k, ValueRange carried) { return step(e.mul(k, channel), e.mul(k, panel), carried); });
     } else {
       result = e.loop(s.from, s.to, 1, own, [&](Value tap, ValueRange outer) {
         Value leftTap = e.mul(tap, tapStep), rightTap = e.mul(tap, depth * panel);
@@ -208,8 +206,7 @@ public:
     SmallVector<RowBlock> blocks = rowBlocks(w, e.target.hasAvx512() ? 8 : 4);
     e.nest(shape.drop_back(2), [&](ArrayRef<Value> line) {
       forEachBlock(e, blocks, [&](Value first, const RowBlock &block) {
-        e.chunks(shape.back(),
-                 [&](Value channel, int64_t lanes) { emitBlock(line, first, block, channel, lanes); });
+        e.chunks(shape.back(), [&](Value channel, int64_t lanes) { emitBlock(line, first, block, channel, lanes); });
       });
     });
   }
@@ -223,14 +220,14 @@ private:
 
   void emitBlock(ArrayRef<Value> line, Value first, const RowBlock &block, Value channel, int64_t lanes) {
     SmallVector<Value> values(block.rows, start(lanes));
-    values = overOuterTaps(
-        e, w, line.drop_front(), values, [&](ArrayRef<Value> taps, ArrayRef<Value> positions, ValueRange carried) {
-          SmallVector<Value> next(carried), index{line[0]};
-          llvm::append_range(index, positions);
-          for (const Segment &segment : block.segments)
-            emitSegment(segment, taps, index, first, channel, lanes, next);
-          return next;
-        });
+    values = overOuterTaps(e, w, line.drop_front(), values,
+                           [&](ArrayRef<Value> taps, ArrayRef<Value> positions, ValueRange carried) {
+                             SmallVector<Value> next(carried), index{line[0]};
+                             llvm::append_range(index, positions);
+                             for (const Segment &segment : block.segments)
+                               emitSegment(segment, taps, index, first, channel, lanes, next);
+                             return next;
+                           });
     SmallVector<int64_t> tapsOf(block.rows, 0);
     for (const Segment &segment : block.segments)
       for (int64_t row = segment.firstRow; row < segment.endRow; ++row)

@@ -32,16 +32,23 @@ static bool canMerge(ArrayRef<Value> values, ArrayRef<int64_t> shape, size_t d) 
   return true;
 }
 
-/// Gives the values of a purely pointwise kernel the fewest dimensions, so that short last dimensions do not waste lanes.
+/// Gives the values of a purely pointwise kernel the fewest dimensions, so that short last dimensions do not waste lanes; and those of
+/// a product by packed weights, whose last dimension stays, so that rows are counted by one index.
 static void mergeDimensions(func::FuncOp function) {
   Block &body = function.getBody().front();
   if (body.getTerminator()->getNumOperands() == 0)
     return;
   SmallVector<int64_t> shape(tensorType(body.getTerminator()->getOperand(0)).getShape());
   SmallVector<Value> values(body.getArguments());
+  size_t kept = 0; // last dimensions that stay
   for (Operation &op : body.without_terminator()) {
-    if (!isElementwise(&op) && !isa<nn::ConstantOp>(op))
+    auto product = dyn_cast<nn::PackedMatmulOp>(op);
+    if (product && kept == 0) {
+      kept = 1;
+      llvm::erase(values, product.getPacked());
+    } else if (!isElementwise(&op) && !isa<nn::ConstantOp>(op)) {
       return;
+    }
     values.push_back(op.getResult(0));
   }
   for (Value value : values)
@@ -50,7 +57,7 @@ static void mergeDimensions(func::FuncOp function) {
   for (Value result : body.getTerminator()->getOperands())
     if (tensorType(result).getShape() != ArrayRef(shape))
       return;
-  for (size_t d = shape.size(); d-- > 1;) {
+  for (size_t d = std::max(shape.size(), kept) - kept; d-- > 1;) {
     if (!canMerge(values, shape, d - 1))
       continue;
     for (Value value : values) {

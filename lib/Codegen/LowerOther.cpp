@@ -241,47 +241,86 @@ static LogicalResult lowerScatterNd(Kernel &kernel, nn::ScatterNdOp op) {
 }
 
 /// Runs along the last dimension unless that is the channels'.
-static LogicalResult lowerLrn(Kernel &kernel, nn::LrnOp op) {
+/// x / (bias + alpha / size * squares) ^ beta.
+static Value respond(Emitter &e, nn::LrnOp op, Value x, Value squares) {
+  Type type = squares.getType();
+  Value base = e.fma(squares, e.constant(type, op.getAlpha().convertToDouble() / double(op.getSize())),
+                     e.constant(type, op.getBias().convertToDouble()));
+  bool isDouble = getElementTypeOrSelf(type).isF64();
+  Value log = isDouble ? f64::log(e, base) : Value(math::LogOp::create(e.b, e.loc, base));
+  Value power = arith::MulFOp::create(e.b, e.loc, log, e.constant(type, -op.getBeta().convertToDouble()));
+  power = isDouble ? f64::exp(e, power) : Value(math::ExpOp::create(e.b, e.loc, power));
+  return arith::MulFOp::create(e.b, e.loc, x, power);
+}
+
+/// Runs along another dimension: neighbours are other runs.
+static void lrnAcross(Kernel &kernel, nn::LrnOp op) {
   Emitter &e = kernel.e;
   ArrayRef<int64_t> shape = tensorType(op.getInput()).getShape();
   Type type = registerType(tensorType(op.getInput()).getElementType());
-  int64_t channels = shape[1], size = op.getSize();
-  auto body = [&](ArrayRef<Value> index, int64_t lanes) {
-    auto number = [&](double value) { return e.splat(e.constant(type, value), lanes); };
-    auto read = [&](Value c) {
-      kernel.ev.fresh();
-      Value x = e.splat(kernel.ev.at(op.getInput(), Place::run(with(index, 1, c), lanes)), lanes);
-      kernel.ev.fresh();
-      return x;
-    };
-    Value first = e.maximum(e.sub(index[1], e.i64((size - 1) / 2)), e.i64(0));
-    Value end = e.minimum(e.add(index[1], e.i64(size / 2 + 1)), e.i64(channels));
-    Value sum = e.loop(first, end, 1, {number(0)}, [&](Value c, ValueRange carried) -> SmallVector<Value> {
-      Value x = read(c);
-      return {e.fma(x, x, carried[0])};
-    })[0];
-    Value base =
-        e.fma(sum, number(op.getAlpha().convertToDouble() / double(size)), number(op.getBias().convertToDouble()));
-    Value log = type.isF64() ? f64::log(e, base) : Value(math::LogOp::create(e.b, e.loc, base));
-    Value power = arith::MulFOp::create(e.b, e.loc, log, number(-op.getBeta().convertToDouble()));
-    power = type.isF64() ? f64::exp(e, power) : Value(math::ExpOp::create(e.b, e.loc, power));
-    Value x = arith::MulFOp::create(e.b, e.loc, read(index[1]), power);
-    kernel.ev.provide(op.getResult(), [x](const Place &) { return x; });
-    kernel.store(Place::run(index, lanes));
-    kernel.ev.fresh();
-  };
-  if (shape.size() == 2) {
-    e.nest(shape, [&](ArrayRef<Value> index) { body(SmallVector<Value>(index), 1); });
-    return success();
-  }
+  int64_t axis = op.getAxis(), channels = shape[axis], size = op.getSize();
   e.nest(shape.drop_back(), [&](ArrayRef<Value> outer) {
-    SmallVector<Value> index(outer);
     e.chunks(shape.back(), [&](Value start, int64_t lanes) {
+      SmallVector<Value> index(outer);
       index.push_back(start);
-      body(SmallVector<Value>(index), lanes);
-      index.pop_back();
+      auto read = [&](Value c) {
+        kernel.ev.fresh();
+        Value x = e.splat(kernel.ev.at(op.getInput(), Place::run(with(index, axis, c), lanes)), lanes);
+        kernel.ev.fresh();
+        return x;
+      };
+      Value first = e.maximum(e.sub(index[axis], e.i64((size - 1) / 2)), e.i64(0));
+      Value end = e.minimum(e.add(index[axis], e.i64(size / 2 + 1)), e.i64(channels));
+      Value zero = e.splat(e.constant(type, 0), lanes);
+      Value squares = e.loop(first, end, 1, {zero}, [&](Value c, ValueRange carried) -> SmallVector<Value> {
+        Value x = read(c);
+        return {e.fma(x, x, carried[0])};
+      })[0];
+      kernel.write(op.getResult(), Place::run(index, lanes), respond(e, op, read(index[axis]), squares));
     });
   });
+}
+
+/// Runs along the dimension itself: its squares lie in the frame, between zeros.
+static LogicalResult lrnAlong(Kernel &kernel, nn::LrnOp op) {
+  constexpr int64_t mostFrameBytes = 48 << 10;
+  Emitter &e = kernel.e;
+  ArrayRef<int64_t> shape = tensorType(op.getInput()).getShape();
+  Type type = registerType(tensorType(op.getInput()).getElementType());
+  int64_t size = std::min<int64_t>(op.getSize(), 2 * shape.back()), before = (size - 1) / 2;
+  int64_t elements = shape.back() + size - 1;
+  if (elements * elementBytes(type) > mostFrameBytes)
+    return op.emitOpError("has too many neighbours or channels for the CPU");
+  Value frame = e.stack(type, elements), zero = e.constant(type, 0);
+  for (int64_t i = 0; i + 1 < size; ++i)
+    e.store(zero, frame, type, e.i64(i < before ? i : shape.back() + i));
+  e.nest(shape.drop_back(), [&](ArrayRef<Value> outer) {
+    auto place = [&](Value start, int64_t lanes) {
+      SmallVector<Value> index(outer);
+      index.push_back(start);
+      return Place::run(index, lanes);
+    };
+    e.chunks(shape.back(), [&](Value start, int64_t lanes) {
+      kernel.ev.fresh();
+      Value x = e.splat(kernel.ev.at(op.getInput(), place(start, lanes)), lanes);
+      e.store(arith::MulFOp::create(e.b, e.loc, x, x), frame, type, e.add(start, e.i64(before)));
+    });
+    e.chunks(shape.back(), [&](Value start, int64_t lanes) {
+      kernel.ev.fresh();
+      Value squares = e.splat(zero, lanes);
+      for (int64_t i = 0; i < size; ++i)
+        squares = arith::AddFOp::create(e.b, e.loc, squares, e.load(frame, type, e.add(start, e.i64(i)), lanes));
+      Value x = e.splat(kernel.ev.at(op.getInput(), place(start, lanes)), lanes);
+      kernel.write(op.getResult(), place(start, lanes), respond(e, op, x, squares));
+    });
+  });
+  return success();
+}
+
+static LogicalResult lowerLrn(Kernel &kernel, nn::LrnOp op) {
+  if (int64_t(op.getAxis()) == tensorType(op.getInput()).getRank() - 1)
+    return lrnAlong(kernel, op);
+  lrnAcross(kernel, op);
   return success();
 }
 
@@ -343,55 +382,6 @@ static LogicalResult lowerGroupNorm(Kernel &kernel, nn::GroupNormOp op) {
   return success();
 }
 
-/// Each result element gathers the products that reach it. Scalar code: transposed convolutions are rare in what runs on CPUs.
-static LogicalResult lowerConvTranspose(Kernel &kernel, nn::ConvTransposeOp op) {
-  Emitter &e = kernel.e;
-  using P = arith::CmpIPredicate;
-  ArrayRef<int64_t> in = tensorType(op.getInput()).getShape(), weight = tensorType(op.getWeight()).getShape();
-  ArrayRef<int64_t> out = tensorType(op.getResult()).getShape(), taps = weight.drop_front(2);
-  Type type = registerType(tensorType(op.getInput()).getElementType());
-  int64_t groups = op.getGroups(), perIn = in[1] / groups, perOut = weight[1];
-  e.nest(out, [&](ArrayRef<Value> index) {
-    SmallVector<Value> here(index), tap;
-    Value group = e.div(index[1], perOut), channel = e.rem(index[1], perOut);
-    Value start = op.getBias() ? at(kernel, op.getBias(), {index[1]}) : e.constant(type, 0);
-    std::function<SmallVector<Value>(size_t, ValueRange)> enter = [&](size_t d,
-                                                                      ValueRange carried) -> SmallVector<Value> {
-      if (d < taps.size())
-        return e.loop(0, taps[d], 1, carried, [&](Value k, ValueRange inner) {
-          tap.push_back(k);
-          SmallVector<Value> sums = enter(d + 1, inner);
-          tap.pop_back();
-          return sums;
-        });
-      SmallVector<Value> source;
-      Value reaches;
-      for (size_t s = 0; s < taps.size(); ++s) {
-        // position * stride + tap * dilation - pad is this element's place.
-        Value place = e.sub(e.add(here[s + 2], e.i64(op.getPadsBegin()[s])), e.mul(tap[s], op.getDilations()[s]));
-        Value bounded = e.maximum(place, e.i64(0)), position = e.div(bounded, op.getStrides()[s]);
-        Value fits = e.both(e.both(e.compare(P::sge, place, e.i64(0)), e.compare(P::slt, position, e.i64(in[s + 2]))),
-                            e.compare(P::eq, e.rem(bounded, op.getStrides()[s]), e.i64(0)));
-        reaches = reaches ? e.both(reaches, fits) : fits;
-        source.push_back(position);
-      }
-      Value count = reaches ? e.select(reaches, e.i64(perIn), e.i64(0)) : e.i64(perIn);
-      return e.loop(e.i64(0), count, 1, carried, [&](Value c, ValueRange sums) -> SmallVector<Value> {
-        Value inChannel = e.add(e.mul(group, perIn), c);
-        SmallVector<Value> from{here[0], inChannel}, by{inChannel, channel};
-        llvm::append_range(from, source);
-        llvm::append_range(by, tap);
-        return {e.fma(at(kernel, op.getInput(), from), at(kernel, op.getWeight(), by), sums[0])};
-      });
-    };
-    Value sum = enter(0, {start})[0];
-    kernel.ev.provide(op.getResult(), [sum](const Place &) { return sum; });
-    kernel.store(Place::element(here));
-    kernel.ev.fresh();
-  });
-  return success();
-}
-
 LogicalResult mpopt::codegen::lowerOther(Kernel &kernel, Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case([&](nn::SoftmaxOp softmax) { return lowerSoftmax(kernel, softmax); })
@@ -401,6 +391,5 @@ LogicalResult mpopt::codegen::lowerOther(Kernel &kernel, Operation *op) {
       .Case([&](nn::ScatterNdOp scatter) { return lowerScatterNd(kernel, scatter); })
       .Case([&](nn::LrnOp lrn) { return lowerLrn(kernel, lrn); })
       .Case([&](nn::GroupNormOp norm) { return lowerGroupNorm(kernel, norm); })
-      .Case([&](nn::ConvTransposeOp conv) { return lowerConvTranspose(kernel, conv); })
       .Default([](Operation *other) { return other->emitOpError("has no kernel for the CPU"); });
 }

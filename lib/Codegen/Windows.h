@@ -48,10 +48,10 @@ std::pair<mlir::Value, mlir::Value> tapBounds(Emitter &e, const Windows &windows
 
 /// Loops over the taps of all spatial dimensions but the last that read real elements for the outputs `line`: `body` gets the tap and the
 /// input's index, one of each per dimension.
-llvm::SmallVector<mlir::Value>
-overOuterTaps(Emitter &e, const Windows &windows, llvm::ArrayRef<mlir::Value> line, mlir::ValueRange carried,
-              const std::function<llvm::SmallVector<mlir::Value>(
-                  llvm::ArrayRef<mlir::Value> taps, llvm::ArrayRef<mlir::Value> positions, mlir::ValueRange)> &body);
+llvm::SmallVector<mlir::Value> overOuterTaps(
+    Emitter &e, const Windows &windows, llvm::ArrayRef<mlir::Value> line, mlir::ValueRange carried,
+    const std::function<llvm::SmallVector<mlir::Value>(llvm::ArrayRef<mlir::Value> taps,
+                                                       llvm::ArrayRef<mlir::Value> positions, mlir::ValueRange)> &body);
 
 } // namespace mpopt::codegen
 

@@ -120,7 +120,6 @@ private:
           call.kernel = kernel(kernelOp.getCallee());
           addInstruction(kernelOp, std::move(call));
         })
-        .Case([&](rt::LibraryOp library) { addInstruction(library, libraryCall(library)); })
         .Case([&](rt::CollectiveOp collective) { addInstruction(collective, collectiveOf(collective)); })
         .Case([&](rt::CopyOp copy) { addInstruction(copy, plan::CopyT()); });
   }
@@ -158,25 +157,6 @@ private:
     out->node = name(nodeName(op.getLoc()));
     out->seconds = op.getSeconds() ? op.getSeconds()->convertToDouble() : 0;
     target->instructions.push_back(std::move(out));
-  }
-
-  plan::LibraryCallT libraryCall(rt::LibraryOp library) {
-    plan::LibraryCallT call;
-    call.kind = library.getKind().str();
-    for (NamedAttribute attr : library.getParams()) {
-      auto ints = std::make_unique<plan::IntsAttrT>();
-      ints->name = attr.getName().str();
-      if (auto array = dyn_cast<DenseI64ArrayAttr>(attr.getValue()))
-        ints->values.assign(array.asArrayRef().begin(), array.asArrayRef().end());
-      else if (auto integer = dyn_cast<IntegerAttr>(attr.getValue()))
-        ints->values = {integer.getInt()};
-      else if (isa<UnitAttr>(attr.getValue()))
-        ints->values = {1};
-      else
-        continue;
-      call.attrs.push_back(std::move(ints));
-    }
-    return call;
   }
 
   plan::CollectiveT collectiveOf(rt::CollectiveOp op) {

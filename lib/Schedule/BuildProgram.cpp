@@ -256,13 +256,9 @@ private:
                                         ValueRange{sourceBuffer(weight, cast<RankedTensorType>(weight.getType()))},
                                         writes, init, 0, nullptr, nullptr);
             })
-            .Case<nn::ConvOp, nn::MaxPoolOp, nn::AvgPoolOp>([&](Operation *library) -> Operation * {
-              return rt::LibraryOp::create(builder, op->getLoc(), reads, writes, library->getName().stripDialect(),
-                                           library->getAttrDictionary(), init, 0, nullptr, nullptr);
-            })
             .Default([&](Operation *other) -> Operation * { return collective(other, reads, writes); });
     if (!made)
-      return op->emitOpError("cannot be an instruction: it is neither in a kernel nor of a library nor a collective");
+      return op->emitOpError("cannot be an instruction: it is neither in a kernel nor a collective");
     return success();
   }
 

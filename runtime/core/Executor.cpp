@@ -78,8 +78,6 @@ Result<LaunchPtr> Executor::prepare(const plan::Instruction &instruction, bool i
   switch (instruction.op_type()) {
   case plan::Op::KernelCall:
     return context.device.prepareKernel(instruction.op_as_KernelCall()->kernel(), operands, stream);
-  case plan::Op::LibraryCall:
-    return context.device.prepareLibrary(*instruction.op_as_LibraryCall(), operands, stream);
   case plan::Op::Copy:
     return context.device.prepareCopy(operands.reads[0], operands.writes[0], stream);
   case plan::Op::Collective:

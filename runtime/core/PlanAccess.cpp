@@ -66,8 +66,6 @@ std::string kindOf(const plan::Plan &plan, const plan::Instruction &instruction)
     uint32_t kernel = instruction.op_as_KernelCall()->kernel();
     return kernel < kernels.size() ? std::string(text(kernels[kernel])) : "kernel";
   }
-  case plan::Op::LibraryCall:
-    return std::string(text(instruction.op_as_LibraryCall()->kind()));
   case plan::Op::Collective:
     return plan::EnumNameCollectiveKind(instruction.op_as_Collective()->kind());
   case plan::Op::Copy:

@@ -154,9 +154,6 @@ private:
     case plan::Op::KernelCall:
       expect(instruction.op_as_KernelCall()->kernel() < items(plan.kernels()).size(), "its kernel does not exist");
       break;
-    case plan::Op::LibraryCall:
-      expect(reads.size() > 0 && writes.size() == 1, "it needs operands and one result");
-      break;
     case plan::Op::Copy:
       expect(reads.size() == 1 && writes.size() == 1, "it needs one operand and one result");
       expect(!ok() || buffer(writes[0]).bytes() <= buffer(reads[0]).bytes(), "its result is larger than its operand");

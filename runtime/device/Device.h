@@ -44,9 +44,6 @@ public:
   virtual Result<std::byte *> placeConstant(std::span<const std::byte> host) = 0;
 
   virtual Result<LaunchPtr> prepareKernel(uint32_t kernel, const Operands &operands, unsigned stream) = 0;
-  /// Kinds, operands and attributes: device/Library.h.
-  virtual Result<LaunchPtr> prepareLibrary(const plan::LibraryCall &call, const Operands &operands,
-                                           unsigned stream) = 0;
   virtual Result<LaunchPtr> prepareCopy(const BufferView &from, const BufferView &to, unsigned stream) = 0;
 
   /// Events order streams: a wait on a stream holds back what is submitted to it later until the event's latest record is reached.

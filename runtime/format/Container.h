@@ -11,7 +11,7 @@
 
 namespace mpopt::plan {
 /// Version of the plan format; a reader takes no other.
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 } // namespace mpopt::plan
 
 namespace mpopt::runtime {

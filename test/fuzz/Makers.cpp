@@ -306,8 +306,9 @@ bool ProgramMaker::layerNorm() {
 }
 
 bool ProgramMaker::lrn() {
-  return emit<nn::LrnOp>(get(shape(2, 4), f64()), APFloat(0.5), APFloat(0.75), APFloat(1.0),
-                         static_cast<uint64_t>(random.between(1, 4)));
+  Value input = get(shape(2, 4), f64());
+  return emit<nn::LrnOp>(input, APFloat(0.5), APFloat(0.75), APFloat(1.0), static_cast<uint64_t>(random.between(1, 4)),
+                         static_cast<uint64_t>(axisOf(shapeOf(input))));
 }
 
 bool ProgramMaker::groupNorm() {

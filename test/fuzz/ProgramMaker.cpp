@@ -174,8 +174,7 @@ static bool isExactOp(Operation *op) {
              nn::RoundOp, nn::ReluOp, nn::AddOp, nn::SubOp, nn::MulOp, nn::MaxOp, nn::MinOp, nn::SelectOp, nn::CastOp,
              nn::ReshapeOp, nn::TransposeOp, nn::BroadcastOp, nn::SliceOp, nn::SliceAtOp, nn::ConcatOp, nn::PadOp,
              nn::GatherOp, nn::GatherElementsOp, nn::GatherNdOp, nn::TopKOp, nn::CumSumOp, nn::MatmulOp, nn::ConvOp,
-             nn::ConvTransposeOp, nn::MaxPoolOp, nn::PackedMatmulOp, nn::PackedConvOp,
-             nn::DepthwiseConvOp>(op);
+             nn::ConvTransposeOp, nn::MaxPoolOp, nn::PackedMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp>(op);
 }
 
 bool ProgramMaker::isExactValue(double value) const {

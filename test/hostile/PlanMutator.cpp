@@ -74,11 +74,6 @@ private:
       number(call->kind), number(call->reduce), number(call->group_set), number(call->dim), number(call->split_dim);
       number(call->low), number(call->high), numbers(call->permutation), number(call->sequence);
     }
-    if (plan::LibraryCallT *call = instruction.op.AsLibraryCall()) {
-      list(call->attrs);
-      for (auto &attr : call->attrs)
-        numbers(attr->values);
-    }
     if (plan::SendT *call = instruction.op.AsSend())
       number(call->peer), number(call->tag);
     if (plan::RecvT *call = instruction.op.AsRecv())

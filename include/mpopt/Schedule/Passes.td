@@ -25,7 +25,7 @@ def LowerPlaces : Pass<"mpopt-lower-places", "::mlir::ModuleOp"> {
 }
 
 def BuildProgram : Pass<"mpopt-build-program", "::mlir::ModuleOp"> {
-  let summary = "Turns @main, a list of kernel calls, library operators and collectives, into an rt.program";
+  let summary = "Turns @main, a list of kernel calls and collectives, into an rt.program";
   let description = [{
     Values become buffers. Run-time buffers share the arena by liveness (offsets are the same on all devices); what can be computed once,
     from weights, constants and the device's place alone, becomes instructions marked `init`, whose intermediate buffers share an

@@ -45,8 +45,10 @@ LogicalResult infer(LayerNormOp::Adaptor op, Inference &to) {
 }
 
 LogicalResult infer(LrnOp::Adaptor op, Inference &to) {
-  if (typeOf(op.getInput()).getRank() < 2 || static_cast<int64_t>(op.getSize()) < 1)
-    return to.fail("needs a channel dimension and a size of 1 at least");
+  if (static_cast<int64_t>(op.getSize()) < 1)
+    return to.fail("needs a size of 1 at least");
+  if (failed(to.checkAxis(op.getAxis(), typeOf(op.getInput()).getRank())))
+    return failure();
   return to.give(op.getInput().getType());
 }
 

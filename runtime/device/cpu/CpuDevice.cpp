@@ -1,5 +1,4 @@
 #include "device/cpu/CpuDevice.h"
-#include "device/cpu/WindowLibrary.h"
 
 #include <cstring>
 
@@ -40,7 +39,6 @@ private:
 } // namespace
 
 CpuDevice::CpuDevice(const KernelLibrary &kernels, std::span<std::byte> arena) : kernels(kernels), arena(arena) {}
-CpuDevice::~CpuDevice() = default;
 
 Result<std::byte *> CpuDevice::allocateArena(uint64_t bytes) {
   if (bytes > arena.size())
@@ -62,12 +60,6 @@ Result<std::byte *> CpuDevice::placeConstant(std::span<const std::byte> host) {
 
 Result<LaunchPtr> CpuDevice::prepareKernel(uint32_t kernel, const Operands &operands, unsigned) {
   return std::make_unique<KernelLaunch>(kernels[kernel], operands);
-}
-
-Result<LaunchPtr> CpuDevice::prepareLibrary(const plan::LibraryCall &call, const Operands &operands, unsigned) {
-  if (!windows)
-    windows = std::make_unique<WindowLibrary>();
-  return windows->prepare(call, operands);
 }
 
 Result<LaunchPtr> CpuDevice::prepareCopy(const BufferView &from, const BufferView &to, unsigned) {

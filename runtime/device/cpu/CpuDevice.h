@@ -7,21 +7,16 @@
 
 namespace mpopt::runtime {
 
-class WindowLibrary;
-
 /// One rank on the host's processor. Work runs on the rank's own thread when it is submitted, so streams and events order nothing.
-/// Library kernels are oneDNN's, with one thread each.
 class CpuDevice : public Device {
 public:
   /// `arena` is the rank's part of the memory that its peers can read; zero-filled.
   CpuDevice(const KernelLibrary &kernels, std::span<std::byte> arena);
-  ~CpuDevice() override;
 
   Result<std::byte *> allocateArena(uint64_t bytes) override;
   Result<std::byte *> allocateWeight(uint64_t bytes) override;
   Result<std::byte *> placeConstant(std::span<const std::byte> host) override;
   Result<LaunchPtr> prepareKernel(uint32_t kernel, const Operands &operands, unsigned stream) override;
-  Result<LaunchPtr> prepareLibrary(const plan::LibraryCall &call, const Operands &operands, unsigned stream) override;
   Result<LaunchPtr> prepareCopy(const BufferView &from, const BufferView &to, unsigned stream) override;
   Result<unsigned> createEvent() override { return 0u; }
   Status recordEvent(unsigned, unsigned) override { return {}; }
@@ -34,7 +29,6 @@ private:
   const KernelLibrary &kernels;
   std::span<std::byte> arena;
   std::vector<Mapping> weights;
-  std::unique_ptr<WindowLibrary> windows; // made at the first library call
 };
 
 } // namespace mpopt::runtime

@@ -90,12 +90,14 @@ void layerNorm(nn::LayerNormOp op, Operands in, Results out) {
 }
 
 void lrn(nn::LrnOp op, Operands in, Results out) {
-  int64_t size = op.getSize(), before = (size - 1) / 2, after = size - 1 - before, channels = in[0]->shape[1];
+  int64_t size = op.getSize(), before = (size - 1) / 2, after = size - 1 - before, axis = op.getAxis(),
+          channels = in[0]->shape[axis];
   forEachIndex(in[0]->shape, [&](ArrayRef<int64_t> index, int64_t i) {
     SmallVector<int64_t> at(index);
     double squares = 0;
-    for (int64_t c = std::max<int64_t>(0, index[1] - before); c <= std::min(channels - 1, index[1] + after); ++c) {
-      at[1] = c;
+    for (int64_t c = std::max<int64_t>(0, index[axis] - before); c <= std::min(channels - 1, index[axis] + after);
+         ++c) {
+      at[axis] = c;
       squares += in[0]->floats[in[0]->at(at)] * in[0]->floats[in[0]->at(at)];
     }
     double base =

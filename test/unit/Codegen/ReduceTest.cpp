@@ -115,12 +115,16 @@ TEST(Other, SoftmaxOfDoublesOverInnerDimension) {
 }
 
 TEST(Other, Lrn) {
-  for (const char *type : {"tensor<2x7x3x19xf32>", "tensor<3x9xf32>", "tensor<2x6x5xf64>"})
-    for (const char *size : {"3", "4"}) {
+  for (auto [type, axis] : {std::pair("tensor<2x7x3x19xf32>", "1"),
+                            {"tensor<3x9xf32>", "1"},
+                            {"tensor<2x6x5xf64>", "1"},
+                            {"tensor<2x3x41xf32>", "2"},
+                            {"tensor<5x2x19xf64>", "0"}})
+    for (const char *size : {"3", "4", "90"}) {
       std::string t = type;
       check("func.func @k(%x: " + t + ") -> " + t +
             " { %0 = nn.lrn %x {alpha = 0.3 : f64, beta = 0.75 : f64, bias = 1.5 : f64, size = " + size +
-            " : i64} : " + t + " return %0 : " + t + " }");
+            " : i64, axis = " + axis + " : i64} : " + t + " return %0 : " + t + " }");
     }
 }
 
@@ -131,15 +135,4 @@ TEST(Other, GroupNorm) {
           " { %0 = nn.group_norm %x, %s, %b {groups = 2 : i64, epsilon = 1.0e-3 : f64} : " + t +
           ", tensor<6xf32>, tensor<6xf32> return %0 : " + t + " }");
   }
-}
-
-TEST(Other, ConvTranspose) {
-  check(R"(func.func @k(%x: tensor<2x4x5x6xf32>, %w: tensor<4x3x3x2xf32>, %b: tensor<6xf32>) -> tensor<2x6x10x13xf32> {
-    %0 = nn.conv_transpose %x, %w bias %b : tensor<6xf32> {strides = array<i64: 2, 2>, dilations = array<i64: 1, 3>, pads_begin = array<i64: 1, 0>,
-      pads_end = array<i64: 0, 1>, output_padding = array<i64: 0, 0>, groups = 2 : i64} : tensor<2x4x5x6xf32>, tensor<4x3x3x2xf32>
-    return %0 : tensor<2x6x10x13xf32> })");
-  check(R"(func.func @k(%x: tensor<1x3x7xf32>, %w: tensor<3x2x4xf32>) -> tensor<1x2x10xf32> {
-    %0 = nn.conv_transpose %x, %w {strides = array<i64: 1>, dilations = array<i64: 1>, pads_begin = array<i64: 0>, pads_end = array<i64: 0>,
-      output_padding = array<i64: 0>} : tensor<1x3x7xf32>, tensor<3x2x4xf32>
-    return %0 : tensor<1x2x10xf32> })");
 }

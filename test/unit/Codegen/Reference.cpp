@@ -185,7 +185,6 @@ struct Interpreter {
   void softmax(nn::SoftmaxOp op, Tensor &out);
   void layerNorm(nn::LayerNormOp op, Tensor &out);
   void attention(nn::AttentionOp op, Tensor &out);
-  void convTranspose(nn::ConvTransposeOp op, Tensor &out);
   void rotary(nn::RotaryOp op, Tensor &out);
   void topK(nn::TopKOp op);
 };
@@ -420,10 +419,11 @@ void Interpreter::reductions(Operation *op, Tensor &out) {
         int64_t size = lrn.getSize();
         each(in.shape, [&](const Index &i) {
           double sum = 0;
-          for (int64_t c = i[1] - (size - 1) / 2; c <= i[1] + size / 2; ++c)
-            if (c >= 0 && c < in.shape[1]) {
+          int64_t axis = lrn.getAxis();
+          for (int64_t c = i[axis] - (size - 1) / 2; c <= i[axis] + size / 2; ++c)
+            if (c >= 0 && c < in.shape[axis]) {
               Index at = i;
-              at[1] = c;
+              at[axis] = c;
               sum += get(in, at) * get(in, at);
             }
           double base = lrn.getBias().convertToDouble() + lrn.getAlpha().convertToDouble() / double(size) * sum;
@@ -547,8 +547,7 @@ void Interpreter::products(Operation *op, Tensor &out) {
           }
         });
       })
-      .Case([&](nn::AttentionOp attentionOp) { attention(attentionOp, out); })
-      .Case([&](nn::ConvTransposeOp conv) { convTranspose(conv, out); });
+      .Case([&](nn::AttentionOp attentionOp) { attention(attentionOp, out); });
 }
 
 void Interpreter::attention(nn::AttentionOp op, Tensor &out) {
@@ -585,27 +584,6 @@ void Interpreter::attention(nn::AttentionOp op, Tensor &out) {
       get(out, {i[0], i[1], i[2], d}) = op.getSafe() && peak == -INFINITY ? 0 : total;
     }
   });
-}
-
-void Interpreter::convTranspose(nn::ConvTransposeOp op, Tensor &out) {
-  const Tensor &in = operand(op.getInput()), &w = operand(op.getWeight());
-  int64_t groups = op.getGroups(), perIn = in.shape[1] / groups, perOut = w.shape[1];
-  std::vector<int64_t> kernel(w.shape.begin() + 2, w.shape.end());
-  each(in.shape, [&](const Index &i) {
-    for (int64_t o = 0; o < perOut; ++o)
-      each(kernel, [&](const Index &k) {
-        Index to{i[0], i[1] / perIn * perOut + o}, weight{i[1], o};
-        weight.insert(weight.end(), k.begin(), k.end());
-        for (size_t d = 0; d < k.size(); ++d) {
-          to.push_back(i[d + 2] * op.getStrides()[d] + k[d] * op.getDilations()[d] - op.getPadsBegin()[d]);
-          if (to.back() < 0 || to.back() >= out.shape[d + 2])
-            return;
-        }
-        get(out, to) += get(in, i) * get(w, weight);
-      });
-  });
-  if (op.getBias())
-    each(out.shape, [&](const Index &i) { get(out, i) += operand(op.getBias()).data[i[1]]; });
 }
 
 } // namespace

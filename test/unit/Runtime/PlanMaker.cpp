@@ -145,18 +145,6 @@ plan::CollectiveT &PlanMaker::collective(plan::CollectiveKind kind, uint32_t gro
   return *add(call, {from}, {to}).op.AsCollective();
 }
 
-void PlanMaker::library(const std::string &kind, std::vector<uint32_t> reads, uint32_t write,
-                        const std::vector<std::pair<std::string, std::vector<int64_t>>> &attrs) {
-  plan::LibraryCallT call;
-  call.kind = kind;
-  for (const auto &[name, values] : attrs) {
-    call.attrs.push_back(std::make_unique<plan::IntsAttrT>());
-    call.attrs.back()->name = name;
-    call.attrs.back()->values = values;
-  }
-  add(std::move(call), std::move(reads), {write});
-}
-
 void PlanMaker::send(uint32_t peer, uint32_t tag, uint32_t buffer) {
   plan::SendT call;
   call.peer = peer;

@@ -26,8 +26,6 @@ public:
   void kernel(const std::string &symbol, std::vector<uint32_t> reads, std::vector<uint32_t> writes);
   void copy(uint32_t from, uint32_t to);
   plan::CollectiveT &collective(plan::CollectiveKind kind, uint32_t groupSet, uint32_t from, uint32_t to);
-  void library(const std::string &kind, std::vector<uint32_t> reads, uint32_t write,
-               const std::vector<std::pair<std::string, std::vector<int64_t>>> &attrs);
   void send(uint32_t peer, uint32_t tag, uint32_t buffer);
   void recv(uint32_t peer, uint32_t tag, uint32_t buffer);
 

@@ -326,8 +326,8 @@ def NN_LayerNormOp : NN_InferOp<"layer_norm", [AttrSizedOperandSegments], ["buil
 }
 
 def NN_LrnOp : NN_InferOp<"lrn", [SameOperandsAndResultShape]> {
-  let summary = "x / (bias + alpha / size * sum of squares over `size` neighbouring channels (dimension 1)) ^ beta";
-  let arguments = (ins NN_Float:$input, F64Attr:$alpha, F64Attr:$beta, F64Attr:$bias, I64Attr:$size);
+  let summary = "x / (bias + alpha / size * sum of squares over `size` neighbours along `axis`) ^ beta";
+  let arguments = (ins NN_Float:$input, F64Attr:$alpha, F64Attr:$beta, F64Attr:$bias, I64Attr:$size, DefaultValuedAttr<I64Attr, "1">:$axis);
   let results = (outs NN_Float:$result);
   let assemblyFormat = "$input attr-dict `:` type($input)";
 }

@@ -64,10 +64,6 @@ def RT_KernelOp : RT_Instruction<"kernel", (ins FlatSymbolRefAttr:$callee)> {
   let summary = "calls a compiled kernel";
   let assemblyFormat = "$callee `(` $reads `:` type($reads) `)` `->` `(` $writes `:` type($writes) `)` attr-dict";
 }
-def RT_LibraryOp : RT_Instruction<"library", (ins StrAttr:$kind, DictionaryAttr:$params)> {
-  let summary = "calls a kernel of the device's library: `conv`, `max_pool`, `avg_pool`";
-  let assemblyFormat = "$kind $params `(` $reads `:` type($reads) `)` `->` `(` $writes `:` type($writes) `)` attr-dict";
-}
 def RT_CollectiveOp : RT_Instruction<"collective", (ins RT_CollectiveKind:$kind, StrArrayAttr:$axes,
     DefaultValuedAttr<Shd_ReduceKind, "::mpopt::shd::ReduceKind::Sum">:$reduce, DefaultValuedAttr<I64Attr, "0">:$dim,
     DefaultValuedAttr<I64Attr, "0">:$split_dim, DefaultValuedAttr<I64Attr, "0">:$low, DefaultValuedAttr<I64Attr, "0">:$high,

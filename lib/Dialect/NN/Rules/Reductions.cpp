@@ -54,7 +54,7 @@ static PartitionRule alongAxisRule(Operation *op, int64_t axis, bool drops) {
 
 PartitionRule ArgReduceOp::getPartitionRule() { return alongAxisRule(*this, getAxis(), !getKeepDims()); }
 PartitionRule TopKOp::getPartitionRule() { return alongAxisRule(*this, getAxis(), false); }
-PartitionRule LrnOp::getPartitionRule() { return alongAxisRule(*this, 1, false); }
+PartitionRule LrnOp::getPartitionRule() { return alongAxisRule(*this, getAxis(), false); }
 
 PartitionRule CumSumOp::getPartitionRule() {
   PartitionRule rule = alongAxisRule(*this, getAxis(), false);
