@@ -71,15 +71,18 @@ func.func @main(%x: tensor<4x32xf32>, %y: tensor<4x32xf32>) -> (tensor<4x32xf32>
 
 // -----
 
-// What is known at load time is never computed together with activations; convolutions stay for the library.
+// What is known at load time is never computed together with activations.
 // CHECK-LABEL: func.func private @kernel_0(%arg0: tensor<4xf32>) -> tensor<4xf32>
 // CHECK: nn.exp
 // CHECK-LABEL: func.func private @kernel_1
+// CHECK: nn.transpose
+// CHECK-LABEL: func.func private @kernel_2
+// CHECK: nn.packed_conv
 // CHECK: nn.mul
 // CHECK-LABEL: func.func @main
 // CHECK: call @kernel_0
-// CHECK: nn.conv
 // CHECK: call @kernel_1
+// CHECK: call @kernel_2
 func.func @main(%x: tensor<1x1x6x6xf32>) -> tensor<1x1x4x4xf32> {
   %w = nn.weight "w" <"file", 0, 16> : tensor<4xf32>
   %k = nn.weight "k" <"file", 16, 36> : tensor<1x1x3x3xf32>
@@ -87,4 +90,32 @@ func.func @main(%x: tensor<1x1x6x6xf32>) -> tensor<1x1x4x4xf32> {
   %1 = nn.conv %x, %k {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 0, 0>, pads_end = array<i64: 0, 0>} : tensor<1x1x6x6xf32>, tensor<1x1x3x3xf32>
   %2 = nn.mul %1, %0 : tensor<1x1x4x4xf32>, tensor<4xf32>
   return %2 : tensor<1x1x4x4xf32>
+}
+
+// -----
+
+// Images have channels last from the first convolution on. Weights are packed at load time; bias, relu and a residual are fused; a
+// convolution of single elements is a product.
+// CHECK-LABEL: func.func private @kernel_0(%arg0: tensor<1x8x6x6xf32>) -> tensor<1x6x6x8xf32>
+// CHECK-LABEL: func.func private @kernel_1(%arg0: tensor<1x1x16x8x3x3xf32>) -> tensor<1x1x3x3x8x16xf32>
+// CHECK-LABEL: func.func private @kernel_2
+// CHECK: nn.packed_conv
+// CHECK-NEXT: nn.add
+// CHECK-NEXT: nn.relu
+// CHECK-LABEL: func.func private @kernel_3(%arg0: tensor<16x16xf32>) -> tensor<1x16x24xf32>
+// CHECK-LABEL: func.func private @kernel_4
+// CHECK: nn.packed_matmul
+// CHECK-NEXT: nn.add
+// CHECK-LABEL: func.func private @kernel_5
+// CHECK: nn.reduce sum %{{.*}} [1, 2]
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<1x8x6x6xf32>) -> tensor<1x16xf32> {
+  %w = nn.weight "w" <"file", 0, 4608> : tensor<16x8x3x3xf32>
+  %b = nn.weight "b" <"file", 4608, 64> : tensor<16xf32>
+  %v = nn.weight "v" <"file", 4672, 1024> : tensor<16x16x1x1xf32>
+  %0 = nn.conv %x, %w bias %b : tensor<16xf32> {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 1, 1>, pads_end = array<i64: 1, 1>, relu} : tensor<1x8x6x6xf32>, tensor<16x8x3x3xf32>
+  %1 = nn.conv %0, %v {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 0, 0>, pads_end = array<i64: 0, 0>} : tensor<1x16x6x6xf32>, tensor<16x16x1x1xf32>
+  %2 = nn.add %1, %0 : tensor<1x16x6x6xf32>, tensor<1x16x6x6xf32>
+  %3 = nn.reduce sum %2 [2, 3] : tensor<1x16x6x6xf32>
+  return %3 : tensor<1x16xf32>
 }
