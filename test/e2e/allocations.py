@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steps allocate no memory: a run of many steps calls the allocator as often as a run of few.
+"""Steps allocate no memory: in a run of many steps ranks call the allocator as often as in a run of few.
 
 usage: allocations.py --counter LIBRARY [--cache DIR] MODEL...      MODEL as in models.py; LIBRARY made of count_allocations.c
 """
@@ -19,7 +19,7 @@ FEW, MANY = 3, 23
 
 
 def allocations(counter, plan_file, steps):
-    """Calls of the allocator in a run of mpopt-run with ranks as threads."""
+    """Calls of the allocator by the ranks in a run of mpopt-run with ranks as threads."""
     report = plan_file.with_suffix(".allocations")
     subprocess.run([BIN / "mpopt-run", plan_file, "--repeat", str(steps), "--ranks", "threads"], check=True, capture_output=True,
                    timeout=300, env={**os.environ, "LD_PRELOAD": str(counter), "MPOPT_ALLOCATIONS": str(report)})

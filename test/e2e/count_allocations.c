@@ -1,35 +1,44 @@
-// Preloaded into mpopt-run: counts calls of the allocator, and writes the count to the file MPOPT_ALLOCATIONS at exit.
+// Preloaded into mpopt-run: counts calls of the allocator by the ranks' threads (all but the first thread), and writes the count to
+// the file MPOPT_ALLOCATIONS at exit.
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);
 extern void *__libc_memalign(size_t, size_t);
 
-static atomic_long count;
+static atomic_long total;
+static __thread int isRank; // 1: yes, -1: no
+
+static void count(void) {
+  if (!isRank)
+    isRank = gettid() == getpid() ? -1 : 1;
+  if (isRank > 0)
+    ++total;
+}
 
 void *malloc(size_t size) {
-  ++count;
+  count();
   return __libc_malloc(size);
 }
 
 void *calloc(size_t number, size_t size) {
-  ++count;
+  count();
   return __libc_calloc(number, size);
 }
 
 void *realloc(void *block, size_t size) {
-  ++count;
+  count();
   return __libc_realloc(block, size);
 }
 
 void *memalign(size_t alignment, size_t size) {
-  ++count;
+  count();
   return __libc_memalign(alignment, size);
 }
 
@@ -41,11 +50,10 @@ int posix_memalign(void **block, size_t alignment, size_t size) {
 }
 
 __attribute__((destructor)) static void report(void) {
-  long total = count;
   const char *path = getenv("MPOPT_ALLOCATIONS");
   FILE *file = path ? fopen(path, "w") : NULL;
   if (!file)
     return;
-  fprintf(file, "%ld\n", total);
+  fprintf(file, "%ld\n", (long)total);
   fclose(file);
 }
