@@ -260,6 +260,18 @@ bool Grouping::accepts(OpOperand &use, const KernelGroup &producer) {
   return false;
 }
 
+/// Whether an operand of `anchor`, which must lie in memory, is computed from the member `op`.
+static bool feeds(Operation *op, Operation *anchor) {
+  return llvm::any_of(op->getUsers(), [&](Operation *user) {
+    return user == anchor || (isa<nn::TransposeOp, nn::SliceOp, nn::BroadcastOp>(user) && feeds(user, anchor));
+  });
+}
+
+/// Whether the operands of `op` must be views of memory.
+static bool readsMemory(Operation *op) {
+  return isa_and_nonnull<nn::PackedMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp, nn::MaxPoolOp, nn::AvgPoolOp>(op);
+}
+
 bool Grouping::tryAbsorb(Id id) {
   KernelGroup &producer = groups[id];
   if (producer.ops.empty() || producer.stays || producer.anchor)
@@ -280,6 +292,8 @@ bool Grouping::tryAbsorb(Id id) {
         return false;
       // A reshape alone is better left out, as another name of the same memory.
       if (isa<nn::ReshapeOp>(use.getOwner()) && group.ops.size() == 1)
+        return false;
+      if (readsMemory(group.anchor) && !isViewOnly(producer) && feeds(use.getOwner(), group.anchor))
         return false;
       // The runs of a grouped convolution begin anywhere, which reshapes do not allow for.
       if (isa_and_nonnull<nn::PackedConvOp>(group.anchor) && llvm::any_of(producer.ops, llvm::IsaPred<nn::ReshapeOp>))

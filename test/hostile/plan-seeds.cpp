@@ -11,8 +11,6 @@ using plan::CollectiveKind;
 
 namespace {
 
-using Attrs = std::vector<std::pair<std::string, std::vector<int64_t>>>;
-
 void addPorts(PlanMaker &maker, uint32_t x, uint32_t y) {
   maker.input("x", {static_cast<int32_t>(x)});
   maker.output("y", {static_cast<int32_t>(y)});
@@ -31,23 +29,6 @@ PlanMaker collectives() {
   plan::CollectiveT &halo = maker.collective(CollectiveKind::halo, pairs, y, wide);
   halo.dim = 1, halo.low = 1, halo.high = 2;
   addPorts(maker, x, y);
-  return maker;
-}
-
-/// Library kernels, on three dimensions and two.
-PlanMaker windows() {
-  PlanMaker maker(1);
-  uint32_t x = maker.work({1, 2, 6, 6}), w = maker.work({4, 1, 3, 3}), b = maker.work({4}),
-           c = maker.work({1, 4, 6, 6});
-  uint32_t y = maker.work({1, 4, 3, 3}), z = maker.work({1, 4, 3, 3});
-  Attrs pool = {
-      {"kernel", {2, 2}}, {"strides", {2, 2}}, {"dilations", {1, 1}}, {"pads_begin", {0, 0}}, {"pads_end", {0, 0}}};
-  Attrs conv = {
-      {"strides", {1, 1}}, {"dilations", {1, 1}}, {"pads_begin", {1, 1}}, {"pads_end", {1, 1}}, {"groups", {2}}};
-  maker.library("conv", {x, w, b}, c, conv);
-  maker.library("max_pool", {c}, y, pool);
-  maker.library("avg_pool", {c}, z, pool);
-  addPorts(maker, x, z);
   return maker;
 }
 
@@ -113,7 +94,6 @@ int main(int argc, char **argv) {
     return std::cerr << "usage: plan-seeds FOLDER\n", 1;
   using Maker = PlanMaker (*)();
   for (auto [name, make] : {std::pair<const char *, Maker>{"collectives", collectives},
-                            {"windows", windows},
                             {"stages", stages},
                             {"weights", weights},
                             {"sliced", sliced}}) {

@@ -246,3 +246,13 @@ TEST(ImageLayout, ReducesAnyDimensions) {
                    axes + keep + " : tensor<2x6x4x5xf32> return %1 : tensor<" + result + "f32> }");
     }
 }
+
+TEST(ImageLayout, ReadsViewsOnlyOfMemory) {
+  checkProgram(R"(
+  func.func @main(%x: tensor<1x6x5x4xf32>, %w: tensor<3x3x1x2xf32>) -> tensor<1x3x5x3xf32> {
+    %0 = nn.exp %x : tensor<1x6x5x4xf32>
+    %1 = nn.slice %0 [0, 1, 0, 0] [1, 3, 5, 4] [1, 2, 1, 1] : tensor<1x6x5x4xf32>
+    %2 = nn.conv %1, %w {strides = array<i64: 1, 1>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 0, 0>, pads_end = array<i64: 0, 0>} : tensor<1x3x5x4xf32>, tensor<3x3x1x2xf32>
+    return %2 : tensor<1x3x5x3xf32>
+  })");
+}
