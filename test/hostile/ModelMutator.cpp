@@ -28,19 +28,19 @@ const std::vector<std::string> &knownNames() {
 
 class Mutator {
 public:
-  Mutator(ModelProto &model, unsigned seed) : random(seed) { collect(model); }
+  Mutator(ModelProto &model, unsigned seed) : model(model), random(seed) {}
 
   void run() {
     for (int changes = 1 + below(3); changes > 0; --changes) {
+      messages.clear(); // a change may have ended some
+      texts.clear();
+      collect(model);
       Message &message = *messages[below(messages.size())];
       const FieldDescriptor *field = pickField(message);
       if (field->is_repeated())
         changeList(message, field);
       else
         changeField(message, field);
-      // What was collected may be gone.
-      if (structural)
-        return;
     }
   }
 
@@ -106,10 +106,8 @@ private:
 
   void changeField(Message &message, const FieldDescriptor *field) {
     const Reflection &reflection = *message.GetReflection();
-    if (chance(15)) {
-      structural = true;
+    if (chance(15))
       return reflection.ClearField(&message, field);
-    }
     switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32:
       return reflection.SetInt32(&message, field, static_cast<int32_t>(integer()));
@@ -136,7 +134,6 @@ private:
 
   /// `from` may hold `to`, or be held by it.
   void copyTo(Message &to, const Message *from) {
-    structural = true;
     if (!from)
       return;
     std::unique_ptr<Message> copy(from->New());
@@ -151,7 +148,6 @@ private:
       return addEntry(message, field);
     int at = static_cast<int>(below(size));
     if (chance(40) || field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      structural = true;
       reflection.SwapElements(&message, field, at, chance(50) ? size - 1 : static_cast<int>(below(size)));
       if (chance(60))
         reflection.RemoveLast(&message, field);
@@ -199,10 +195,10 @@ private:
     }
   }
 
+  ModelProto &model;
   std::mt19937_64 random;
   std::vector<Message *> messages;
   std::vector<std::string> texts;
-  bool structural = false;
 };
 
 } // namespace

@@ -164,7 +164,7 @@ size_t mpopt::hostile::mutatePlan(uint8_t *data, size_t size, size_t maxSize, un
   // Instructions of unknown kinds pass the verifier, but cannot be packed.
   for (auto &program : object->programs)
     for (auto *list : {&program->instructions, &program->init})
-      std::erase_if(*list, [](const auto &instruction) { return instruction->op.type == plan::Op::NONE; });
+      std::erase_if(*list, [](const auto &instruction) { return !instruction->op.value; });
   flatbuffers::FlatBufferBuilder builder;
   plan::FinishPlanBuffer(builder, plan::Plan::Pack(builder, object.get()));
   if (builder.GetSize() > maxSize)

@@ -1,10 +1,12 @@
-"""Writes what the fuzzers begin with: models from the texts in test/Import and test/hostile/models and small ones of the onnx package,
+"""Writes what the fuzzers begin with, in place of what an earlier run left there: models from the texts in test/Import and test/hostile/models and small ones of the onnx package,
 and plans.
 
 usage: make_seeds.py FOLDER PLAN_SEEDS_PROGRAM
+Makes FOLDER/model and FOLDER/plan, and FOLDER/new/TARGET, empty, for what a run finds.
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -34,8 +36,9 @@ def models():
 
 
 def main(folder, plan_seeds):
-    for name in ("model", "plan"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    for name in ("model", "plan", "new/model", "new/plan", "new/machine", "new/pins"):
+        (folder / name).mkdir(parents=True)
     count = 0
     for name, data in models():
         if len(data) <= LARGEST:
