@@ -202,8 +202,11 @@ public:
   /// The result from what was combined over `line` (batch and outer spatial outputs) for a row with `taps` taps in the last dimension.
   std::function<Value(Value value, ArrayRef<Value> line, int64_t taps)> finish;
 
+  /// Outputs of a line that are computed together.
+  int64_t mostRows = 2;
+
   void emit() {
-    SmallVector<RowBlock> blocks = rowBlocks(w, e.target.hasAvx512() ? 8 : 4);
+    SmallVector<RowBlock> blocks = rowBlocks(w, mostRows);
     e.nest(shape.drop_back(2), [&](ArrayRef<Value> line) {
       forEachBlock(e, blocks, [&](Value first, const RowBlock &block) {
         e.chunks(shape.back(), [&](Value channel, int64_t lanes) { emitBlock(line, first, block, channel, lanes); });
@@ -301,6 +304,8 @@ LogicalResult mpopt::codegen::lowerDepthwiseConv(Kernel &kernel, nn::DepthwiseCo
     return e.splat(kernel.ev.load(*weight, Place::run(index, lanes)), lanes);
   };
   emitter.combine = [&](Value tap, Value sum, Value x) { return e.fma(x, tap, sum); };
+  // As many as registers allow share a tap's weights. Pools share nothing, and better read what lies side by side.
+  emitter.mostRows = e.target.hasAvx512() ? 8 : 4;
   emitter.emit();
   return success();
 }
