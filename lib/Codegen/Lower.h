@@ -38,6 +38,7 @@ mlir::LogicalResult lowerPackedConv(Kernel &kernel, nn::PackedConvOp op);
 mlir::LogicalResult lowerDepthwiseConv(Kernel &kernel, nn::DepthwiseConvOp op);
 mlir::LogicalResult lowerPool(Kernel &kernel, nn::MaxPoolOp op);
 mlir::LogicalResult lowerPool(Kernel &kernel, nn::AvgPoolOp op);
+mlir::LogicalResult lowerExpertMatmul(Kernel &kernel, nn::ExpertMatmulOp op);
 mlir::LogicalResult lowerAttention(Kernel &kernel, nn::AttentionOp op);
 /// Softmax over another dimension than the last, arg_reduce, top_k, cum_sum, scatter_nd, lrn, group_norm.
 mlir::LogicalResult lowerOther(Kernel &kernel, mlir::Operation *op);

@@ -98,6 +98,7 @@ static LogicalResult lowerBody(Kernel &kernel, func::FuncOp function) {
       .Case([&](nn::PackedConvOp op) { return lowerPackedConv(kernel, op); })
       .Case([&](nn::DepthwiseConvOp op) { return lowerDepthwiseConv(kernel, op); })
       .Case<nn::MaxPoolOp, nn::AvgPoolOp>([&](auto op) { return lowerPool(kernel, op); })
+      .Case([&](nn::ExpertMatmulOp op) { return lowerExpertMatmul(kernel, op); })
       .Case([&](nn::AttentionOp op) { return lowerAttention(kernel, op); })
       .Default([&](Operation *op) { return lowerOther(kernel, op); });
 }

@@ -4,15 +4,40 @@
 using namespace mlir;
 using namespace mpopt;
 
-/// [k, n] to [ceil(n / panel), k, panel].
+/// [.., k, n] to [.., ceil(n / panel), k, panel].
 static Value pack(OpBuilder &b, Location loc, Value matrix, int64_t panel) {
   auto type = cast<RankedTensorType>(matrix.getType());
-  int64_t k = type.getDimSize(0), n = type.getDimSize(1), panels = (n + panel - 1) / panel;
-  if (panels * panel != n)
-    matrix = nn::PadOp::create(b, loc, type.clone({k, panels * panel}), matrix, b.getDenseI64ArrayAttr({0, 0}),
-                               b.getDenseI64ArrayAttr({0, panels * panel - n}), b.getF64FloatAttr(0.0));
-  matrix = nn::ReshapeOp::create(b, loc, type.clone({k, panels, panel}), matrix);
-  return nn::TransposeOp::create(b, loc, type.clone({panels, k, panel}), matrix, b.getDenseI64ArrayAttr({1, 0, 2}));
+  int64_t rank = type.getRank(), n = type.getShape().back(), panels = (n + panel - 1) / panel;
+  SmallVector<int64_t> shape(type.getShape()), order = llvm::to_vector(llvm::seq<int64_t>(0, rank + 1));
+  if (panels * panel != n) {
+    SmallVector<int64_t> low(rank, 0), high(rank, 0);
+    high.back() = panels * panel - n;
+    shape.back() = panels * panel;
+    matrix = nn::PadOp::create(b, loc, type.clone(shape), matrix, b.getDenseI64ArrayAttr(low),
+                               b.getDenseI64ArrayAttr(high), b.getF64FloatAttr(0.0));
+  }
+  shape.back() = panels;
+  shape.push_back(panel);
+  matrix = nn::ReshapeOp::create(b, loc, type.clone(shape), matrix);
+  std::swap(shape[rank - 2], shape[rank - 1]);
+  std::swap(order[rank - 2], order[rank - 1]);
+  return nn::TransposeOp::create(b, loc, type.clone(shape), matrix, b.getDenseI64ArrayAttr(order));
+}
+
+/// Packs the experts' matrices, when they are constant.
+static void packExperts(nn::ExpertMatmulOp op, DenseSet<Value> &init, const codegen::CpuTarget &target,
+                        std::map<std::pair<void *, int64_t>, Value> &packed) {
+  auto weights = cast<RankedTensorType>(op.getWeights().getType());
+  if (op.getN() || !init.contains(op.getWeights()) || weights.getNumElements() == 0)
+    return;
+  int64_t rows = cast<RankedTensorType>(op.getIndices().getType()).getDimSize(0), panel = target.panelWidth(rows);
+  Value &panels = packed[{op.getWeights().getAsOpaquePointer(), panel}];
+  OpBuilder b(op);
+  if (!panels)
+    panels = pack(b, op.getLoc(), op.getWeights(), panel);
+  init.insert(panels);
+  op.setN(weights.getDimSize(2));
+  op.getWeightsMutable().assign(panels);
 }
 
 void mpopt::codegen::packWeights(func::FuncOp main, const CpuTarget &target) {
@@ -26,6 +51,8 @@ void mpopt::codegen::packWeights(func::FuncOp main, const CpuTarget &target) {
       init.insert(op.result_begin(), op.result_end());
       continue;
     }
+    if (auto experts = dyn_cast<nn::ExpertMatmulOp>(op))
+      packExperts(experts, init, target, packed);
     auto matmul = dyn_cast<nn::MatmulOp>(op);
     if (!matmul || !init.contains(matmul.getRhs()))
       continue;

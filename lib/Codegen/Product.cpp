@@ -82,7 +82,10 @@ void ProductEmitter::finishBlock(const Panel &panel, Value row, int64_t rows, Ar
 }
 
 void ProductEmitter::rowBlocks(const Panel &panel, Value from, int64_t rows) {
-  int64_t step = e.target.blockRows(vectors(panel)), whole = rows / step * step;
+  int64_t step = std::min(rows, e.target.blockRows(vectors(panel)));
+  if (p.rowCount)
+    return e.loop(from, p.rowCount, step, [&](Value row) { block(panel, row, step); });
+  int64_t whole = rows / step * step;
   e.loop(from, e.add(from, e.i64(whole)), step, [&](Value row) { block(panel, row, step); });
   if (whole < rows)
     block(panel, e.add(from, e.i64(whole)), rows - whole);
@@ -108,7 +111,7 @@ void mpopt::codegen::emitProduct(Emitter &e, const Product &product) {
   // A left matrix larger than the cache is cut into blocks of rows that each stay there for all panels.
   int64_t rowBytes = product.depth * elementBytes(product.type);
   int64_t block = std::max<int64_t>(1, product.lhsBlockBytes / rowBytes / step) * step;
-  if (product.rows <= 2 * block)
+  if (product.rowCount || product.rows <= 2 * block)
     return emitter.panels(e.i64(0), product.rows);
   int64_t whole = product.rows / block * block;
   e.loop(0, whole, block, [&](Value from) { emitter.panels(from, block); });

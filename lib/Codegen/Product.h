@@ -23,6 +23,9 @@ struct Product {
   std::function<void(mlir::Value row, mlir::Value column, int64_t lanes, mlir::Value sums)> finish;
   /// Whether `finish` is long code: then the sums go through the stack and it stands in a loop instead of once per register.
   bool longFinish = false;
+  /// When given, the number of rows, which is known only when the kernel runs: `rows` is the most that there can be, and `lhs` and
+  /// `finish` may see rows past the last one, up to a whole block.
+  mlir::Value rowCount;
   /// Bytes of the left matrix that one pass over all panels should touch.
   int64_t lhsBlockBytes = 512 << 10;
 };

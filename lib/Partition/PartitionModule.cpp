@@ -13,6 +13,9 @@ namespace mpopt::partition {
 namespace {
 
 struct PartitionModulePass : impl::PartitionModuleBase<PartitionModulePass> {
+  PartitionModulePass() = default;
+  explicit PartitionModulePass(StepPrice price) : price(std::move(price)) {}
+
   void runOnOperation() override {
     ModuleOp module = getOperation();
     auto main = module.lookupSymbol<func::FuncOp>("main");
@@ -21,10 +24,18 @@ struct PartitionModulePass : impl::PartitionModuleBase<PartitionModulePass> {
       module.emitError() << "needs " << (main ? "a shd.mesh" : "a function @main") << " to be partitioned";
       return signalPassFailure();
     }
-    if (failed(Partitioner(main, mesh).run()))
+    if (failed(Partitioner(main, mesh, price ? price : StepPrice(shd::defaultReshardPrice)).run()))
       signalPassFailure();
   }
+
+private:
+  StepPrice price;
 };
 
 } // namespace
+
+std::unique_ptr<Pass> createPartitionModule(StepPrice price) {
+  return std::make_unique<PartitionModulePass>(std::move(price));
+}
+
 } // namespace mpopt::partition

@@ -108,9 +108,7 @@ FailureOr<Value> Partitioner::reshard(Value value, ShardingAttr to, Operation *u
 /// From the value as it was made or from the copy that is nearest: what has been gathered for one user is sliced for the next.
 FailureOr<std::pair<Partitioner::Local, SmallVector<ReshardStep>>> Partitioner::findWay(Value value, ShardingAttr to) {
   auto type = cast<RankedTensorType>(value.getType());
-  auto price = [&](const ReshardStep &step, double in, double out) {
-    return shd::defaultReshardPrice(step, in, out, mesh.getMesh());
-  };
+  auto priceOf = [&](const ReshardStep &step, double in, double out) { return price(step, in, out, mesh.getMesh()); };
   auto bytes = [&](ShardingAttr sharding) {
     RankedTensorType local = sharding.getLocalType(type, mesh.getMesh());
     return local.getNumElements() * local.getElementTypeBitWidth() / 8.0;
@@ -120,13 +118,13 @@ FailureOr<std::pair<Partitioner::Local, SmallVector<ReshardStep>>> Partitioner::
   SmallVector<Local, 4> sources{locals.at(value)};
   llvm::append_range(sources, copies.lookup(value));
   for (const Local &source : sources) {
-    auto steps = shd::findReshard(source.sharding, to, type, mesh.getMesh(), price);
+    auto steps = shd::findReshard(source.sharding, to, type, mesh.getMesh(), priceOf);
     if (failed(steps))
       continue;
     double sum = 0;
     ShardingAttr before = source.sharding;
     for (const ReshardStep &step : *steps) {
-      sum += price(step, bytes(before), bytes(step.after));
+      sum += priceOf(step, bytes(before), bytes(step.after));
       before = step.after;
     }
     if (succeeded(best) && sum >= least)
@@ -168,10 +166,11 @@ FailureOr<Value> Partitioner::slice(Value value, ShardingAttr to, Operation *use
 /// Masks operand `t` along dimensions where padding would enter a reduction.
 Value Partitioner::maskOperand(Value value, unsigned t, Operation *op, const LocalContext &context) {
   SmallVector<int64_t> splits = shd::getSplits(context.rule, context.strategy, context.mesh);
+  SmallVector<int64_t> locals = shd::getLocalSizes(context.rule, context.strategy, context.mesh);
   for (auto [d, factors] : llvm::enumerate(context.rule.operandDims[t])) {
     bool padded = llvm::any_of(factors, [&](unsigned f) {
       const shd::Factor &factor = context.rule.factors[f];
-      return factor.kind == shd::FactorKind::Reduce && factor.size % splits[f] != 0;
+      return factor.kind == shd::FactorKind::Reduce && locals[f] * splits[f] != factor.size;
     });
     if (!padded)
       continue;

@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mpopt/Dialect/Shd/PartitionRule.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
+#include "mpopt/Partition/Passes.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
 
@@ -35,7 +36,8 @@ mlir::Value buildStep(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value 
 /// Writes a function on local shapes beside the one on global shapes.
 class Partitioner {
 public:
-  Partitioner(mlir::func::FuncOp global, shd::MeshOp mesh) : global(global), mesh(mesh), builder(global.getContext()) {}
+  Partitioner(mlir::func::FuncOp global, shd::MeshOp mesh, StepPrice price)
+      : global(global), mesh(mesh), price(std::move(price)), builder(global.getContext()) {}
 
   /// Failure after an error.
   mlir::LogicalResult run();
@@ -59,6 +61,7 @@ private:
 
   mlir::func::FuncOp global;
   shd::MeshOp mesh;
+  StepPrice price;
   mlir::OpBuilder builder;
   InitTimeValues initTime;
   llvm::DenseMap<mlir::Value, Local> locals;

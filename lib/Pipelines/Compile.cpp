@@ -57,7 +57,9 @@ public:
     llvm::json::Object account = startAccount(module, options, result.report);
 
     begin("partitioning");
-    if (failed(pipeline(module, partition::buildPartitionPipeline)))
+    if (failed(pipeline(module, [&](OpPassManager &pm) {
+          partition::buildPartitionPipeline(pm, planning::makeStepPrice(&context, options.plan));
+        })))
       return failure();
     if (options.until == Stage::Partitioned)
       return success();

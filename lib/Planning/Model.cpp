@@ -21,6 +21,12 @@ bool isMatrix(Value value) {
   return llvm::count_if(typeOf(value).getShape(), [](int64_t size) { return size > 1; }) >= 2;
 }
 
+/// Whether a product is worth splitting: the scores of a router or a few labels are not.
+bool isLargeProduct(const shd::OpWork &work) {
+  constexpr int64_t kLeastSize = 16;
+  return work.matmul && work.matmul->n >= kLeastSize && work.matmul->k >= kLeastSize;
+}
+
 /// Whether tensor axes must split an operator: matrix products, convolutions, attention, and tables that are looked up.
 bool wantsTensorSplit(Operation *op, const shd::PartitionRule &rule) {
   if (isa<nn::AttentionOp, nn::ConvOp, nn::ConvTransposeOp>(op))
@@ -28,7 +34,7 @@ bool wantsTensorSplit(Operation *op, const shd::PartitionRule &rule) {
   if (isa<nn::GatherOp>(op))
     return nn::isInitTime(op->getOperand(0)) && isMatrix(op->getOperand(0));
   SmallVector<int64_t> sizes = llvm::map_to_vector(rule.factors, [](const shd::Factor &factor) { return factor.size; });
-  return cast<shd::PartitionInterface>(op).getLocalWork(sizes).matmul.has_value();
+  return isLargeProduct(cast<shd::PartitionInterface>(op).getLocalWork(sizes));
 }
 
 double tieBreak(const shd::FactorSharding &strategy, const PlanMesh &mesh) {
@@ -70,13 +76,14 @@ void dropDominated(Options &options, ArrayRef<bool> operandIsRunTime) {
 std::vector<uintptr_t> cacheKey(Operation *op, const RoleDemands &demands) {
   std::vector<uintptr_t> key{reinterpret_cast<uintptr_t>(op->getName().getAsOpaquePointer()),
                              reinterpret_cast<uintptr_t>(op->getAttrDictionary().getAsOpaquePointer()),
-                             static_cast<uintptr_t>(demands.tensorWays), op->getNumOperands()};
+                             static_cast<uintptr_t>(demands.needsTensor), op->getNumOperands()};
   for (Value operand : op->getOperands()) {
     key.push_back(reinterpret_cast<uintptr_t>(operand.getType().getAsOpaquePointer()));
     key.push_back(nn::isInitTime(operand));
   }
   for (Value result : op->getResults())
     key.push_back(reinterpret_cast<uintptr_t>(result.getType().getAsOpaquePointer()));
+  key.insert(key.end(), demands.parts.begin(), demands.parts.end());
   for (const Segments &segments : demands.factors) {
     key.push_back(segments.size());
     for (const Segment &segment : segments)
@@ -88,10 +95,9 @@ std::vector<uintptr_t> cacheKey(Operation *op, const RoleDemands &demands) {
 } // namespace
 
 LogicalResult Model::build() {
-  if (mesh.hasRoles()) {
+  if (mesh.hasRoles())
     roles.emplace(main);
-    units.emplace(main);
-  }
+  units.emplace(main);
   if (failed(addArguments()))
     return failure();
   for (Operation &op : main.getBody().front().without_terminator())
@@ -168,13 +174,13 @@ LogicalResult Model::addOperator(Operation *op) {
 
 RoleDemands Model::demandsOf(Operation *op, const shd::PartitionRule &rule) const {
   RoleDemands demands;
-  if (roles) {
-    demands.factors = roles->ofFactors(op->getOperands(), rule);
-    if (wantsTensorSplit(op, rule)) {
-      demands.tensorFactors = tensorFactorsOf(op, rule);
-      demands.tensorWays = tensorWaysOf(op, rule, demands.tensorFactors);
-    }
-  }
+  demands.parts = units->ofFactors(op, rule);
+  if (!roles)
+    return demands;
+  demands.factors = roles->ofFactors(op->getOperands(), rule);
+  demands.needsTensor = mesh.ways[Role::Tensor] > 1 && wantsTensorSplit(op, rule);
+  if (demands.needsTensor)
+    demands.tensorFactors = tensorFactorsOf(op, rule);
   return demands;
 }
 
@@ -196,20 +202,6 @@ SmallVector<bool> Model::tensorFactorsOf(Operation *op, const shd::PartitionRule
   return factors;
 }
 
-/// As many as there are, or as leave every reshape around the operator its whole parts: 12 heads are split 4 ways over 8 devices.
-int64_t Model::tensorWaysOf(Operation *op, const shd::PartitionRule &rule, ArrayRef<bool> factors) const {
-  int64_t most = mesh.ways[Role::Tensor];
-  for (auto [unit, counts] : llvm::zip_equal(units->ofFactors(op, rule), factors)) {
-    int64_t ways = 1;
-    for (auto [axis, role] : llvm::zip_equal(mesh.mesh.axes, mesh.roles))
-      if (role == Role::Tensor && unit > 0 && unit % (ways * axis.size) == 0)
-        ways *= axis.size;
-    if (counts && ways > 1)
-      most = std::min(most, ways);
-  }
-  return most;
-}
-
 std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::PartitionRule &rule,
                                                 const RoleDemands &demands) {
   auto partition = cast<shd::PartitionInterface>(op);
@@ -221,7 +213,7 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
   Type element = typeOf(op->getResult(0)).getElementType();
   auto options = std::make_shared<Options>();
   std::vector<Candidate> candidates = enumerateCandidates(rule, mesh, linearSets, demands);
-  noteRoles(candidates);
+  noteRoles(rule, candidates);
   for (const Candidate &candidate : candidates) {
     shd::OpWork work = partition.getLocalWork(shd::getLocalSizes(rule, candidate.strategy, mesh.attr));
     Option &option = options->emplace_back();
@@ -229,6 +221,8 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
       option.computeSeconds = prices.compute(work, element);
     option.commSeconds = prices.internalComm(work, candidate.strategy);
     option.tieBreak = tieBreak(candidate.strategy, mesh);
+    if (mesh.hasRoles() && !candidate.strategy.blocks.empty())
+      option.tieBreak -= evenGain(partition, rule, candidate.strategy, option.computeSeconds);
     for (auto [operand, sharding] : llvm::zip_equal(op->getOperands(), candidate.shardings.in)) {
       option.in.push_back(prices.intern(sharding));
       if (!isRunTime[option.in.size() - 1])
@@ -239,10 +233,19 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
   }
   // In a classic layout only matrix products end in communication; a norm's or a pool's dimension stays whole.
   auto isLocal = [](const Option &option) { return option.commSeconds == 0; };
-  if (mesh.hasRoles() && demands.tensorWays == 0 && llvm::any_of(*options, isLocal))
+  if (mesh.hasRoles() && !demands.needsTensor && llvm::any_of(*options, isLocal))
     std::erase_if(*options, std::not_fn(isLocal));
   dropDominated(*options, isRunTime);
   return options;
+}
+
+/// What an even split would save. A classic layout is chosen as if whole parts were even ones: cutting heads in two to even out the work, and
+/// moving data to undo it, is no part of it.
+double Model::evenGain(shd::PartitionInterface op, const shd::PartitionRule &rule, shd::FactorSharding strategy,
+                       double seconds) const {
+  strategy.blocks.clear();
+  shd::OpWork work = op.getLocalWork(shd::getLocalSizes(rule, strategy, mesh.attr));
+  return std::max(0.0, seconds - prices.compute(work, typeOf(op->getResult(0)).getElementType()));
 }
 
 std::shared_ptr<const Options> Model::moveOptions(Value value, bool isInput) {
@@ -266,14 +269,19 @@ std::shared_ptr<const Options> Model::moveOptions(Value value, bool isInput) {
   return options;
 }
 
-void Model::noteRoles(const std::vector<Candidate> &candidates) {
+void Model::noteRoles(const shd::PartitionRule &rule, const std::vector<Candidate> &candidates) {
+  modelHasExperts |= hasExperts(rule);
   for (Role role : kRoles)
-    roleUsed[static_cast<size_t>(role)] |= llvm::any_of(
-        candidates, [&](const Candidate &candidate) { return waysOf(role, candidate, mesh) == mesh.ways[role]; });
+    if (role != Role::Expert || hasExperts(rule))
+      roleUsed[static_cast<size_t>(role)] |= llvm::any_of(
+          candidates, [&](const Candidate &candidate) { return waysOf(role, candidate, mesh) == mesh.ways[role]; });
 }
 
 LogicalResult Model::checkRoles() {
   static constexpr StringLiteral kWhat[] = {"batch", "experts", "sequence", "weights or heads"};
+  if (mesh.ways[Role::Expert] > 1 && !modelHasExperts)
+    return main.emitError() << "strategy '" << mesh.ways.text()
+                            << "': the model has no mixture of experts that ep could split; leave ep out";
   for (Role role : kRoles)
     if (mesh.ways[role] > 1 && !roleUsed[static_cast<size_t>(role)])
       return main.emitError() << "strategy '" << mesh.ways.text() << "': no operator's "

@@ -17,7 +17,7 @@ struct Option {
   llvm::SmallVector<unsigned, 2> out;
   double computeSeconds = 0, commSeconds = 0;
   int64_t weightBytes = 0; ///< What the operator's init-time operands take on one device.
-  double tieBreak = 0;     ///< Too small to matter, but for choices that cost the same.
+  double tieBreak = 0;     ///< What the choice goes by beside its cost.
 };
 
 /// The options of a decision; equal operators share them.
@@ -78,12 +78,13 @@ private:
   int add(Decision decision);
 
   llvm::SmallVector<bool> tensorFactorsOf(mlir::Operation *op, const shd::PartitionRule &rule) const;
-  int64_t tensorWaysOf(mlir::Operation *op, const shd::PartitionRule &rule, llvm::ArrayRef<bool> factors) const;
   RoleDemands demandsOf(mlir::Operation *op, const shd::PartitionRule &rule) const;
   std::shared_ptr<const Options> optionsOf(mlir::Operation *op, const shd::PartitionRule &rule,
                                            const RoleDemands &demands);
+  double evenGain(shd::PartitionInterface op, const shd::PartitionRule &rule, shd::FactorSharding strategy,
+                  double seconds) const;
   std::shared_ptr<const Options> moveOptions(mlir::Value value, bool isInput);
-  void noteRoles(const std::vector<Candidate> &candidates);
+  void noteRoles(const shd::PartitionRule &rule, const std::vector<Candidate> &candidates);
   llvm::FailureOr<std::shared_ptr<const Options>> pinned(std::shared_ptr<const Options> options, mlir::Operation *op);
   bool meets(const Pin &pin, unsigned sharding) const;
   static std::shared_ptr<const Options> filtered(std::shared_ptr<const Options> options,
@@ -97,6 +98,7 @@ private:
   std::optional<DimRoles> roles;
   std::optional<DimUnits> units;
   std::array<bool, kRoles.size()> roleUsed{};
+  bool modelHasExperts = false;
   llvm::DenseMap<mlir::Value, std::pair<int, unsigned>> producers;
   llvm::DenseMap<mlir::Value, int> shared;
   /// Looked up only, never walked.

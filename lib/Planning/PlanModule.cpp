@@ -154,6 +154,22 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
   return success();
 }
 
+std::function<double(const shd::ReshardStep &, double, double, shd::MeshAttr)>
+makeStepPrice(MLIRContext *context, const PlanOptions &options) {
+  struct Kept {
+    machine::Machine machine;
+    PlanMesh mesh;
+    Prices prices{machine, mesh};
+  };
+  Result<PlanMesh> mesh = makePlanMesh(context, options);
+  if (!mesh)
+    return {};
+  auto kept = std::make_shared<Kept>(machine::forDevices(*options.machine, options.devices), *mesh);
+  return [kept](const shd::ReshardStep &step, double in, double out, shd::MeshAttr) {
+    return kept->prices.step(step, in, out);
+  };
+}
+
 namespace {
 
 struct PlanModulePass : impl::PlanModuleBase<PlanModulePass> {

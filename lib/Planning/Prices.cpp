@@ -138,7 +138,7 @@ double Prices::findReshard(unsigned from, unsigned to, RankedTensorType type) {
 }
 
 double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) const {
-  auto price = [&](const shd::ReshardStep &s, double in, double out) { return step(s.kind, indices(s.axes), in, out); };
+  auto price = [&](const shd::ReshardStep &s, double in, double out) { return step(s, in, out); };
   FailureOr<SmallVector<shd::ReshardStep>> steps =
       shd::findReshard(shardings[from], shardings[to], type, mesh.attr, price);
   if (failed(steps))
@@ -152,7 +152,7 @@ double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) 
   double in = bytes(shardings[from]), seconds = 0;
   for (const shd::ReshardStep &s : *steps) {
     double out = bytes(s.after);
-    seconds += step(s.kind, indices(s.axes), in, out);
+    seconds += step(s, in, out);
     in = out;
   }
   return seconds;

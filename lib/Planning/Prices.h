@@ -27,6 +27,10 @@ public:
   double compute(const shd::OpWork &work, mlir::Type element) const;
   /// The collectives inside an operator.
   double internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const;
+  /// One step of a reshard.
+  double step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const {
+    return this->step(step.kind, indices(step.axes), bytesIn, bytesOut);
+  }
 
 private:
   double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const;

@@ -1,4 +1,5 @@
 #include "Roles.h"
+#include "mpopt/Dialect/NN/NN.h"
 
 using namespace mlir;
 
@@ -66,9 +67,37 @@ Segments whole(int64_t size, DimRole role) { return size > 1 ? Segments{{size, r
 } // namespace
 
 DimRoles::DimRoles(func::FuncOp main) {
+  for (Operation &op : llvm::reverse(main.getBody().front())) {
+    seedAttention(&op);
+    followBack(&op);
+  }
   seed(main);
   for (Operation &op : main.getBody().front())
     follow(&op);
+}
+
+/// Dimension 2 of [batch, heads, length, depth].
+void DimRoles::seedAttention(Operation *op) {
+  if (!isa<nn::AttentionOp>(op))
+    return;
+  for (Value operand : op->getOperands().take_front(2)) {
+    if (nn::isInitTime(operand))
+      continue;
+    SmallVector<Segments> dims;
+    for (auto [d, size] : llvm::enumerate(cast<RankedTensorType>(operand.getType()).getShape()))
+      dims.push_back(whole(size, d == 2 ? DimRole::Sequence : DimRole::Other));
+    note(operand, std::move(dims));
+  }
+}
+
+/// Keeps what is known about dimensions of which `dims` says nothing.
+void DimRoles::note(Value value, SmallVector<Segments> dims) {
+  auto [it, isNew] = known.try_emplace(value, dims);
+  if (isNew)
+    return;
+  for (auto [before, now] : llvm::zip_equal(it->second, dims))
+    if (saysSomething(now) || !saysSomething(before))
+      before = now;
 }
 
 void DimRoles::seed(func::FuncOp main) {
@@ -76,8 +105,9 @@ void DimRoles::seed(func::FuncOp main) {
   for (BlockArgument argument : main.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
     SmallVector<Segments> &dims = known[argument];
-    for (int64_t size : type.getShape())
-      dims.push_back(whole(size, DimRole::Other));
+    if (dims.empty())
+      for (int64_t size : type.getShape())
+        dims.push_back(whole(size, DimRole::Other));
     if (type.getRank() == 0)
       continue;
     if (batch == 0)
@@ -102,14 +132,34 @@ void DimRoles::follow(Operation *op) {
       for (unsigned factor : parts)
         dim.append(factors[factor]);
     }
-    known[result] = std::move(dims);
+    note(result, std::move(dims));
   }
 }
 
-SmallVector<Segments> DimRoles::ofFactors(ValueRange operands, const shd::PartitionRule &rule) const {
+/// From the results to the operands.
+void DimRoles::followBack(Operation *op) {
+  auto partition = dyn_cast<shd::PartitionInterface>(op);
+  if (!partition || llvm::none_of(op->getResults(), [&](Value result) { return known.contains(result); }))
+    return;
+  shd::PartitionRule rule = partition.getPartitionRule();
   SmallVector<Segments> factors(rule.factors.size());
-  for (auto [operand, ruleDims] : llvm::zip_equal(operands, rule.operandDims)) {
-    auto dims = known.find(operand);
+  gather(op->getResults(), rule.resultDims, rule, factors);
+  for (auto [operand, ruleDims] : llvm::zip_equal(op->getOperands(), rule.operandDims)) {
+    SmallVector<Segments> dims;
+    for (ArrayRef<unsigned> parts : ruleDims) {
+      Segments &dim = dims.emplace_back();
+      for (unsigned factor : parts)
+        dim.append(factors[factor].empty() ? whole(rule.factors[factor].size, DimRole::Other) : factors[factor]);
+    }
+    if (!nn::isInitTime(operand) && llvm::any_of(dims, saysSomething))
+      note(operand, std::move(dims));
+  }
+}
+
+void DimRoles::gather(ValueRange values, ArrayRef<shd::PartitionRule::TensorDims> tensors,
+                      const shd::PartitionRule &rule, MutableArrayRef<Segments> factors) const {
+  for (auto [value, ruleDims] : llvm::zip_equal(values, tensors)) {
+    auto dims = known.find(value);
     if (dims == known.end())
       continue;
     for (auto [dim, parts] : llvm::zip_equal(dims->second, ruleDims)) {
@@ -121,6 +171,11 @@ SmallVector<Segments> DimRoles::ofFactors(ValueRange operands, const shd::Partit
           factors[factor] = segments;
     }
   }
+}
+
+SmallVector<Segments> DimRoles::ofFactors(ValueRange operands, const shd::PartitionRule &rule) const {
+  SmallVector<Segments> factors(rule.factors.size());
+  gather(operands, rule.operandDims, rule, factors);
   for (auto [segments, factor] : llvm::zip_equal(factors, rule.factors))
     if (segments.empty())
       segments = whole(factor.size, DimRole::Other);

@@ -18,7 +18,8 @@ struct Segment {
 using Segments = llvm::SmallVector<Segment, 2>;
 
 /// The meaning of every dimension of every run-time value: dimension 0 of the inputs is the batch (where it has the size that the
-/// first input's has), dimension 1 of inputs of token ids (rank 2, integers) the sequence, and the operators' rules carry that on.
+/// first input's has), dimension 1 of inputs of token ids (rank 2, integers) the sequence, and the operators' rules carry that on. What
+/// attention has as queries and keys is a sequence wherever it comes from: an image's patches are one.
 class DimRoles {
 public:
   explicit DimRoles(mlir::func::FuncOp main);
@@ -30,7 +31,12 @@ public:
 
 private:
   void seed(mlir::func::FuncOp main);
+  void seedAttention(mlir::Operation *op);
   void follow(mlir::Operation *op);
+  void followBack(mlir::Operation *op);
+  void gather(mlir::ValueRange values, llvm::ArrayRef<shd::PartitionRule::TensorDims> tensors,
+              const shd::PartitionRule &rule, llvm::MutableArrayRef<Segments> factors) const;
+  void note(mlir::Value value, llvm::SmallVector<Segments> dims);
 
   llvm::DenseMap<mlir::Value, llvm::SmallVector<Segments>> known;
 };

@@ -1,4 +1,5 @@
 #include "Strategies.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
@@ -12,7 +13,10 @@ public:
   Enumerator(const shd::PartitionRule &rule, const PlanMesh &mesh, ArrayRef<bool> linearSets,
              const RoleDemands &demands)
       : rule(rule), mesh(mesh), linearSets(linearSets), demands(demands), numFactors(rule.factors.size()),
-        ways(numFactors, 1) {}
+        ways(numFactors, 1) {
+    if (demands.needsTensor)
+      limitTensorWays();
+  }
 
   std::vector<Candidate> run() {
     deal();
@@ -51,8 +55,40 @@ private:
       return linearSets[target - numFactors] &&
              llvm::all_of(targets, [&](int other) { return other < numFactors || other == target; });
     const shd::Factor &factor = rule.factors[target];
-    return factor.kind != shd::FactorKind::NeedReplicate && ways[target] * mesh.mesh.axes[axis].size <= factor.size &&
-           roleAllows(mesh.roles[axis], target, ways[target] * mesh.mesh.axes[axis].size);
+    int64_t now = ways[target], next = now * mesh.mesh.axes[axis].size;
+    return factor.kind != shd::FactorKind::NeedReplicate && splitsFurther(target, now, next) &&
+           roleAllows(mesh.roles[axis], target, next);
+  }
+
+  /// Parts of a factor that must stay whole; its elements where there are none.
+  int64_t partsOf(int target) const {
+    int64_t size = rule.factors[target].size, parts = demands.parts.empty() ? 0 : demands.parts[target];
+    return parts > 0 && size % parts == 0 && rule.factors[target].kind != shd::FactorKind::Halo ? parts : size;
+  }
+
+  bool splitsFurther(int target, int64_t now, int64_t next) const {
+    int64_t count = mesh.hasRoles() ? partsOf(target) : rule.factors[target].size;
+    return next <= count || (mayBeUneven() && leavesLess(count, now, next));
+  }
+
+  /// Shardings in blocks are not in reshard tables. Free choices over many axes would meet too many of them.
+  bool mayBeUneven() const { return mesh.hasRoles() || mesh.size() <= 2; }
+
+  static bool leavesLess(int64_t count, int64_t now, int64_t next) {
+    return next <= count || llvm::divideCeil(count, next) < llvm::divideCeil(count, now);
+  }
+
+  /// As few as any factor with parts can be split over: where heads can be split 4 ways only, so are the products around them, since another
+  /// split would have to be undone.
+  void limitTensorWays() {
+    for (int i = 0; i < numFactors; ++i) {
+      int64_t most = 1;
+      for (auto [axis, role] : llvm::zip_equal(mesh.mesh.axes, mesh.roles))
+        if (role == Role::Tensor && demands.parts[i] > 0 && leavesLess(partsOf(i), most, most * axis.size))
+          most *= axis.size;
+      if (demands.tensorFactors[i] && most > 1)
+        tensorLimit = std::min(tensorLimit, most);
+    }
   }
 
   bool roleAllows(std::optional<Role> role, int target, int64_t ways) const {
@@ -63,13 +99,14 @@ private:
     switch (*role) {
     case Role::Data:
       return ways <= leading(parts, DimRole::Batch);
-    case Role::Expert:
-      return rule.factors[target].role == shd::FactorRole::Expert;
+    case Role::Expert: // between the experts, these devices may each have tokens of their own
+      return hasExperts(rule) ? rule.factors[target].role == shd::FactorRole::Expert
+                              : ways <= leading(parts, DimRole::Batch);
     case Role::Sequence:
       return ways <= leading(parts, DimRole::Sequence) || isBatchThenSequence(parts);
     case Role::Tensor:
-      if (demands.tensorWays > 0)
-        return ways <= demands.tensorWays && demands.tensorFactors[target] && llvm::all_of(parts, is(DimRole::Other));
+      if (demands.needsTensor)
+        return ways <= tensorLimit && demands.tensorFactors[target] && llvm::all_of(parts, is(DimRole::Other));
       return llvm::all_of(parts, is(DimRole::Other)) || llvm::all_of(parts, is(DimRole::Sequence));
     }
     llvm_unreachable("all roles are listed");
@@ -129,6 +166,31 @@ private:
         candidate.strategy.linearSet = target - numFactors;
       }
     }
+    SmallVector<int64_t> blocks;
+    if (mayBeUneven())
+      blocks = blocksOf(candidate.strategy);
+    if (blocks.empty() || !mesh.hasRoles())
+      addIfPossible(candidate);
+    if (blocks.empty())
+      return;
+    candidate.strategy.blocks = std::move(blocks);
+    addIfPossible(std::move(candidate));
+  }
+
+  /// Blocks of whole parts; empty where equal shares are whole parts anyway.
+  SmallVector<int64_t> blocksOf(const shd::FactorSharding &strategy) const {
+    SmallVector<int64_t> blocks(numFactors, 1);
+    bool isUneven = false;
+    for (int i = 0; i < numFactors; ++i)
+      if (int64_t parts = partsOf(i);
+          !strategy.axes[i].empty() && parts % ways[i] != 0 && parts < rule.factors[i].size) {
+        blocks[i] = rule.factors[i].size / parts;
+        isUneven = true;
+      }
+    return isUneven ? blocks : SmallVector<int64_t>{};
+  }
+
+  void addIfPossible(Candidate candidate) {
     FailureOr<shd::OpShardings> shardings = shd::getShardings(rule, candidate.strategy, mesh.symbol, mesh.attr);
     if (failed(shardings))
       return;
@@ -136,7 +198,9 @@ private:
     candidates.push_back(std::move(candidate));
   }
 
-  bool mustSplit(Role role) const { return role != Role::Tensor || demands.tensorWays > 0; }
+  bool mustSplit(Role role) const {
+    return role == Role::Tensor ? demands.needsTensor : role != Role::Expert || hasExperts(rule);
+  }
 
   void keepMost(Role role) {
     int64_t most = 1;
@@ -151,6 +215,7 @@ private:
   const RoleDemands &demands;
   int numFactors;
   SmallVector<int64_t> ways;
+  int64_t tensorLimit = std::numeric_limits<int64_t>::max();
   SmallVector<int> targets;
   std::vector<Candidate> candidates;
 };
@@ -160,6 +225,10 @@ private:
 std::vector<Candidate> enumerateCandidates(const shd::PartitionRule &rule, const PlanMesh &mesh,
                                            ArrayRef<bool> linearSets, const RoleDemands &demands) {
   return Enumerator(rule, mesh, linearSets, demands).run();
+}
+
+bool hasExperts(const shd::PartitionRule &rule) {
+  return llvm::any_of(rule.factors, [](const shd::Factor &factor) { return factor.role == shd::FactorRole::Expert; });
 }
 
 int64_t waysOf(Role role, const Candidate &candidate, const PlanMesh &mesh) {

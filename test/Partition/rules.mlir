@@ -11,9 +11,22 @@ func.func @products(%x: tensor<2x8x16xf32>, %w: tensor<16x32xf32>) {
 func.func @attention(%q: tensor<2x6x8x4xf32>, %k: tensor<2x2x8x4xf32>, %m: tensor<1x1x8x8xf32>) {
   // CHECK: nn.attention: [0][1 2][3][], [0][1][][], [0][1][][], [][][3][] -> [0][1 2][3][]
   %0 = nn.attention %q, %k, %k mask %m : tensor<1x1x8x8xf32> {scale = 1.0 : f64} : tensor<2x6x8x4xf32>, tensor<2x2x8x4xf32>, tensor<2x2x8x4xf32>
-  // Where a part of the queries begins is not known to a causal mask.
-  // CHECK: nn.attention: [0][1 2][][], [0][1][][], [0][1][][] -> [0][1 2][][]
+  // CHECK: nn.attention: [0][1 2][3][], [0][1][][], [0][1][][] -> [0][1 2][3][]
   %1 = nn.attention %q, %k, %k {scale = 1.0 : f64, causal} : tensor<2x6x8x4xf32>, tensor<2x2x8x4xf32>, tensor<2x2x8x4xf32>
+  return
+}
+
+// Tokens [2, 8], 3 of 4 experts each, hidden size 32.
+func.func @experts(%x: tensor<2x8x16xf32>, %i: tensor<2x8x3xi64>, %s: tensor<2x8x3xf32>, %up: tensor<4x16x32xf32>, %down: tensor<4x32x16xf32>) {
+  // CHECK: nn.experts: [0][1][], [0][1][2], [0][1][2], [5][][4], [5][4][3] -> [0][1][3]; 0=2 1=8 2=3:reduce(sum) 3=16 4=32:reduce(sum) 5=4:reduce(sum); linear {2} {4}
+  %0 = nn.experts gelu %x[%i] %s up %up down %down : tensor<2x8x16xf32>, tensor<2x8x3xi64>, tensor<2x8x3xf32>, tensor<4x16x32xf32>, tensor<4x32x16xf32>
+  return
+}
+
+// Each of 8 rows is sent to 3 experts.
+func.func @expert_rows(%x: tensor<8x16xf32>, %w: tensor<4x16x32xf32>, %i: tensor<24xi64>) {
+  // CHECK: nn.expert_matmul: [0][3], [4][3][2], [0 1] -> [0 1][2]; 0=8 1=3 2=32 3=16:reduce(sum) 4=4:reduce(sum); linear {0} {1}
+  %0 = nn.expert_matmul %x, %w[%i] : tensor<8x16xf32>, tensor<4x16x32xf32>, tensor<24xi64>
   return
 }
 

@@ -22,7 +22,7 @@
 // TEXT: error: strategy 'dp2': 'dp2' gives no number of devices; write it like dp=2,tp=4
 // BATCH: error: strategy 'dp=8': no operator's batch can be split over dp=8 devices
 // SEQUENCE: error: strategy 'sp=2': no operator's sequence can be split over sp=2 devices
-// EXPERT: error: strategy 'ep=2': no operator's experts can be split over ep=2 devices
+// EXPERT: error: strategy 'ep=2': the model has no mixture of experts that ep could split; leave ep out
 // MEMORY: error: no plan for 2 devices of 'test-host': {{.*}}memory
 // OBJECTIVE: error: objective 'beauty' is none of latency, throughput and memory
 // MACHINE: error: {{.*}}nowhere

@@ -8,6 +8,10 @@
 // RUN: mpopt-opt %t/embedding.mlir --mpopt-plan-module="machine=%machine devices=4 strategy=dp=2,tp=2" | FileCheck %s --check-prefix=TABLE
 // RUN: mpopt-opt %t/conv.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=dp=2" | FileCheck %s --check-prefix=CONV
 // RUN: mpopt-opt %t/cache.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=dp=2" | FileCheck %s --check-prefix=CACHE
+// RUN: mpopt-opt %t/groups.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=tp=2" | FileCheck %s --check-prefix=GROUPS
+// RUN: mpopt-opt %t/groups.mlir --mpopt-plan-module="machine=%machine devices=8 strategy=tp=8" | FileCheck %s --check-prefix=FEW
+// RUN: mpopt-opt %t/experts.mlir --mpopt-plan-module="machine=%machine devices=4 strategy=dp=2,ep=2" | FileCheck %s --check-prefix=EXPERTS
+// RUN: mpopt-opt %t/causal.mlir --mpopt-plan-module="machine=%machine devices=2 strategy=sp=2" | FileCheck %s --check-prefix=CAUSAL
 
 //--- mlp.mlir
 // The first weight is split by columns, the second by rows: one partial sum, and nothing between them.
@@ -123,4 +127,61 @@ func.func @main(%past: tensor<2x3x12x4xf32> {nn.name = "past"}, %new: tensor<2x3
     -> (tensor<2x3x16x4xf32> {nn.name = "present"}) {
   %0 = nn.concat %past, %new {axis = 2 : i64} : tensor<2x3x12x4xf32>, tensor<2x3x4x4xf32>
   return %0 : tensor<2x3x16x4xf32>
+}
+
+//--- groups.mlir
+// 9 heads in 3 groups over 2 devices: whole groups, 2 and 1, from the projections on.
+// GROUPS-LABEL: @main
+// GROUPS: nn.matmul {{.*}}shd.out = [#shd.sharding<@mesh, [{}, {}, {"x0"}:24]>]
+// GROUPS: nn.matmul {{.*}}shd.out = [#shd.sharding<@mesh, [{}, {}, {"x0"}:8]>]
+// GROUPS: nn.attention
+// GROUPS-SAME: shd.out = [#shd.sharding<@mesh, [{}, {"x0"}:3, {}, {}]>]
+// GROUPS: nn.matmul
+// GROUPS-SAME: shd.out = [#shd.sharding<@mesh, [{}, {}, {}], unreduced=["x0"] sum>]
+
+// Over 8 devices only 3 of 4 have a group, and all around the attention is split 4 ways.
+// FEW-LABEL: @main
+// FEW: nn.attention
+// FEW-SAME: shd.out = [#shd.sharding<@mesh, [{}, {"x0","x1"}, {}, {}]>]
+// FEW: nn.matmul
+// FEW-SAME: shd.out = [#shd.sharding<@mesh, [{}, {}, {}], unreduced=["x0","x1"] sum>]
+func.func @main(%x: tensor<2x16x72xf32> {nn.name = "x"}) -> (tensor<2x16x72xf32> {nn.name = "y"}) {
+  %wq = nn.weight "wq" <"m.bin", 0, 20736> : tensor<72x72xf32>
+  %wk = nn.weight "wk" <"m.bin", 20736, 6912> : tensor<72x24xf32>
+  %wo = nn.weight "wo" <"m.bin", 27648, 20736> : tensor<72x72xf32>
+  %q0 = nn.matmul %x, %wq : tensor<2x16x72xf32>, tensor<72x72xf32>
+  %k0 = nn.matmul %x, %wk : tensor<2x16x72xf32>, tensor<72x24xf32>
+  %q1 = nn.reshape %q0 : tensor<2x16x72xf32> -> tensor<2x16x9x8xf32>
+  %k1 = nn.reshape %k0 : tensor<2x16x24xf32> -> tensor<2x16x3x8xf32>
+  %q = nn.transpose %q1 [0, 2, 1, 3] : tensor<2x16x9x8xf32>
+  %k = nn.transpose %k1 [0, 2, 1, 3] : tensor<2x16x3x8xf32>
+  %a0 = nn.attention %q, %k, %k {scale = 0.35 : f64} : tensor<2x9x16x8xf32>, tensor<2x3x16x8xf32>, tensor<2x3x16x8xf32>
+  %a1 = nn.transpose %a0 [0, 2, 1, 3] : tensor<2x9x16x8xf32>
+  %a2 = nn.reshape %a1 : tensor<2x16x9x8xf32> -> tensor<2x16x72xf32>
+  %o = nn.matmul %a2, %wo : tensor<2x16x72xf32>, tensor<72x72xf32>
+  %y = nn.layer_norm %o {axis = 2 : i64, epsilon = 1.0e-5 : f64} : tensor<2x16x72xf32>
+  return %y : tensor<2x16x72xf32>
+}
+
+//--- experts.mlir
+// Experts over one axis, tokens over the other; what the experts make is one partial sum.
+// EXPERTS-LABEL: @main
+// EXPERTS: nn.experts
+// EXPERTS-SAME: #shd.sharding<@mesh, [{"x1"}, {}, {}]>, #shd.sharding<@mesh, [{"x1"}, {}, {}]>]
+// EXPERTS-SAME: shd.out = [#shd.sharding<@mesh, [{"x0"}, {}, {}], unreduced=["x1"] sum>]
+func.func @main(%x: tensor<2x8x64xf32> {nn.name = "x"}, %i: tensor<2x8x2xi64> {nn.name = "i"}, %s: tensor<2x8x2xf32> {nn.name = "s"}) -> (tensor<2x8x64xf32> {nn.name = "y"}) {
+  %up = nn.weight "up" <"m.bin", 0, 131072> : tensor<4x64x128xf32>
+  %down = nn.weight "down" <"m.bin", 131072, 131072> : tensor<4x128x64xf32>
+  %0 = nn.experts silu %x[%i] %s up %up down %down : tensor<2x8x64xf32>, tensor<2x8x2xi64>, tensor<2x8x2xf32>, tensor<4x64x128xf32>, tensor<4x128x64xf32>
+  return %0 : tensor<2x8x64xf32>
+}
+
+//--- causal.mlir
+// A sequence is known by the attention over it, and a causal one can be split too.
+// CAUSAL-LABEL: @main
+// CAUSAL: nn.attention
+// CAUSAL-SAME: shd.out = [#shd.sharding<@mesh, [{}, {}, {"x0"}, {}]>]
+func.func @main(%x: tensor<2x4x16x8xf32> {nn.name = "x"}) -> (tensor<2x4x16x8xf32> {nn.name = "y"}) {
+  %0 = nn.attention %x, %x, %x {scale = 0.35 : f64, causal} : tensor<2x4x16x8xf32>, tensor<2x4x16x8xf32>, tensor<2x4x16x8xf32>
+  return %0 : tensor<2x4x16x8xf32>
 }

@@ -31,6 +31,7 @@ class Model:
     sequence: int = 0  # tokens per row; 0 for images
     past: int = 0  # tokens of a decoder's cache
     vocabulary: int = 30000
+    experts: int = 0  # of a mixture of experts
     rowwise: bool = False  # whether ONNX Runtime must be given one row at a time
 
     @property
@@ -57,7 +58,7 @@ MODELS = {model.name: model for model in (
     _graph("smollm-135m.dynamo23", sequence=16, rowwise=True),
     _graph("smollm-135m.legacy17", sequence=16),
     _graph("smollm-135m-past.dynamo20", sequence=4, past=12),
-    _graph("mixtral-small.dynamo20", sequence=16, vocabulary=8000),
+    _graph("mixtral-small.dynamo20", sequence=16, vocabulary=8000, experts=8),
     _graph("t5-small.dynamo18", sequence=16),
     _graph("vit-base.dynamo18"),
     _graph("alexnet.dynamo18"),

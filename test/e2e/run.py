@@ -22,8 +22,18 @@ STRATEGIES = {
     2: [None, "dp=2", "tp=2"],
     3: [None, "dp=3", "tp=3"],
     4: [None, "dp=4", "tp=4", "dp=2,tp=2"],
+    6: [None, "dp=2,tp=3"],
     8: [None, "dp=8", "tp=8", "dp=2,tp=4"],
 }
+# What transformers can do beside, and mixtures of experts.
+SEQUENCE = {2: ["sp=2"], 3: ["sp=3"], 4: ["sp=2,tp=2"], 8: ["sp=4,tp=2"]}
+EXPERTS = {2: ["ep=2"], 4: ["ep=4", "ep=2,tp=2"], 8: ["dp=2,ep=4"]}
+
+
+def strategies(model, devices):
+    """The strategies to force on a model over so many devices."""
+    more = (SEQUENCE.get(devices, []) if model.sequence else []) + (EXPERTS.get(devices, []) if model.experts else [])
+    return STRATEGIES.get(devices, [None]) + more
 
 
 def check(path, inputs, expected, devices, strategy, folder):
@@ -58,7 +68,7 @@ def run_model(model, cache, devices, batch):
     expected = models.reference_outputs(model, path, inputs, cache)
     failed = 0
     for count in devices:
-        for strategy in STRATEGIES.get(count, [None]):
+        for strategy in strategies(model, count):
             name = f"{model.name} x{count} {strategy or 'planned'}"
             wrong, line = check(path, inputs, expected, count, strategy, cache / "plans" / model.name)
             print(f"{'FAIL' if wrong else 'ok  '} {name:<38} {line}" + (f"\n     {wrong}" if wrong else ""), flush=True)

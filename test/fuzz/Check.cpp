@@ -209,7 +209,9 @@ private:
   shd::MeshAttr mesh;
 };
 
-std::string report(Program &program, const std::string &problem, Checker check = mpopt::fuzz::check) {
+} // namespace
+
+std::string mpopt::fuzz::describeFailure(Program &program, const std::string &problem, Checker check) {
   Program reduced = reduce(program, check);
   std::string text;
   llvm::raw_string_ostream stream(text);
@@ -224,8 +226,6 @@ std::string report(Program &program, const std::string &problem, Checker check =
   return text;
 }
 
-} // namespace
-
 Program mpopt::fuzz::reduce(Program &program, Checker check) { return Reducer(program, check).run(); }
 
 static std::string runSeedWith(MLIRContext *context, uint64_t seed, Limits limits, Checker check) {
@@ -236,7 +236,7 @@ static std::string runSeedWith(MLIRContext *context, uint64_t seed, Limits limit
   shd::MeshAttr mesh = addMesh(*program.module, randomMesh(random));
   shardAtRandom(program, mesh, random);
   std::string problem = check(program);
-  return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + report(program, problem, check);
+  return problem.empty() ? problem : "seed " + std::to_string(seed) + ": " + describeFailure(program, problem, check);
 }
 
 std::string mpopt::fuzz::runSeed(MLIRContext *context, uint64_t seed) {
@@ -282,46 +282,5 @@ std::string mpopt::fuzz::runPlannedSeed(MLIRContext *context, uint64_t seed) {
       return "seed " + std::to_string(seed) + ": no plan\n" + diagnostics;
   }
   std::string problem = check(program);
-  return problem.empty() ? problem : "planned seed " + std::to_string(seed) + ": " + report(program, problem);
-}
-
-std::string mpopt::fuzz::runFactors(MLIRContext *context, StringRef name, int64_t instances, int64_t &runs) {
-  static const std::vector<SmallVector<int64_t>> meshes = {{2}, {3}, {2, 2}};
-  for (int64_t seed = 0; seed < instances; ++seed) {
-    Program base = ProgramMaker(context, interp::hashName(name) + static_cast<uint64_t>(seed)).makeOne(name);
-    if (!base.module || base.main().getNumResults() == 0)
-      continue;
-    for (ArrayRef<int64_t> sizes : meshes) {
-      Program program = base.clone();
-      shd::MeshAttr mesh = addMesh(*program.module, sizes);
-      SmallVector<StringAttr> axes;
-      for (shd::MeshAxisAttr axis : mesh.getAxes())
-        axes.push_back(axis.getName());
-      auto main = program.main();
-      Operation *op = &*std::prev(main.getBody().front().end(), 2);
-      shd::PartitionRule rule = cast<shd::PartitionInterface>(op).getPartitionRule();
-      for (size_t i = 0; i < rule.factors.size() + rule.linearIn.size(); ++i) {
-        replicate(program, mesh);
-        shd::FactorSharding strategy;
-        strategy.axes.resize(rule.factors.size());
-        if (i < rule.factors.size())
-          strategy.axes[i] = axes;
-        else {
-          strategy.unreduced = axes;
-          strategy.linearSet = i - rule.factors.size();
-        }
-        if (failed(apply(op, strategy, mesh)))
-          continue;
-        for (bool whole : {true, false}) {
-          if (!whole)
-            shardInputsAs(op);
-          ++runs;
-          if (std::string problem = check(program); !problem.empty())
-            return name.str() + ", instance " + std::to_string(seed) + ", factor " + std::to_string(i) + ": " +
-                   report(program, problem);
-        }
-      }
-    }
-  }
-  return "";
+  return problem.empty() ? problem : "planned seed " + std::to_string(seed) + ": " + describeFailure(program, problem);
 }

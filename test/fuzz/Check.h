@@ -28,9 +28,8 @@ std::string runCompiledSeed(mlir::MLIRContext *context, uint64_t seed);
 /// runSeed with shardings that the planner chooses, for 2 to 8 devices of a machine so slow that splitting pays.
 std::string runPlannedSeed(mlir::MLIRContext *context, uint64_t seed);
 
-/// For one operator, `instances` programs around it, and for each factor of its rule: that factor alone split over 2, 3 and 2x2 devices;
-/// likewise each linear set partial. `runs` counts the programs run. Empty when all is well, else reports.
-std::string runFactors(mlir::MLIRContext *context, llvm::StringRef name, int64_t instances, int64_t &runs);
+/// What is wrong with a program, and a reduced one that fails `check` as well.
+std::string describeFailure(Program &program, const std::string &problem, Checker check = fuzz::check);
 
 } // namespace mpopt::fuzz
 

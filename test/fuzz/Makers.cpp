@@ -290,6 +290,25 @@ bool ProgramMaker::packedMatmul() {
   return emit<nn::PackedMatmulOp>(left, get(packed, f64()), static_cast<uint64_t>(columns));
 }
 
+bool ProgramMaker::expertMatmul() {
+  int64_t tokens = size(), depth = size(), experts = random.between(1, 5);
+  Value indices = getIndices({tokens * random.between(1, 3)}, -1, experts);
+  return emit<nn::ExpertMatmulOp>(get({tokens, depth}, f64()), get({experts, depth, size()}, f64()), indices,
+                                  IntegerAttr());
+}
+
+bool ProgramMaker::experts() {
+  Shape lead = shape(1, 2), input = lead, chosen = lead;
+  int64_t depth = size(), hidden = size(), experts = random.between(1, 5);
+  input.push_back(depth);
+  chosen.push_back(random.between(1, 3));
+  auto activation = static_cast<nn::Activation>(random.below(4));
+  Value gate = random.chance(60) ? get({experts, depth, hidden}, f64()) : Value();
+  return emit<nn::ExpertsOp>(get(input, f64()), getIndices(chosen, 0, experts - 1), get(chosen, f64()),
+                             get({experts, depth, hidden}, f64()), get({experts, hidden, size()}, f64()), gate,
+                             activation);
+}
+
 bool ProgramMaker::softmax() {
   Value input = get(shape(), f64());
   return emit<nn::SoftmaxOp>(input, static_cast<uint64_t>(axisOf(shapeOf(input))), random.chance(30),
@@ -510,6 +529,8 @@ const std::vector<ProgramMaker::Entry> &ProgramMaker::makers() {
       {"cum_sum", &P::cumSum},
       {"matmul", &P::matmul},
       {"packed_matmul", &P::packedMatmul},
+      {"expert_matmul", &P::expertMatmul},
+      {"experts", &P::experts},
       {"softmax", &P::softmax},
       {"layer_norm", &P::layerNorm},
       {"lrn", &P::lrn},

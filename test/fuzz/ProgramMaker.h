@@ -99,7 +99,8 @@ private:
   bool notOp(), gelu(), leakyRelu(), elu(), hardSigmoid(), div(), pow(), mod(), compare(), select(), cast();
   bool weight(), constant(), iota(), reshape(), transpose(), broadcast(), slice(), sliceAt(), concat(), pad();
   bool gather(), gatherElements(), gatherNd(), scatterNd(), reduce(), argReduce(), topK(), cumSum();
-  bool matmul(), packedMatmul(), softmax(), layerNorm(), lrn(), groupNorm(), attention(), rotary();
+  bool matmul(), packedMatmul(), expertMatmul(), experts(), softmax(), layerNorm(), lrn(), groupNorm(), attention(),
+      rotary();
   bool conv(), convTranspose(), maxPool(), avgPool(), packedConv(), depthwiseConv();
   struct Windows {
     Shape kernel, strides, dilations, begin, end;

@@ -30,19 +30,6 @@ TEST_P(RandomPrograms, AreTheSameWhenCompiled) {
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomPrograms, testing::Range<uint64_t>(0, 10));
 
-class EachFactor : public testing::TestWithParam<llvm::StringRef> {
-protected:
-  EachFactor() { fuzz::loadDialects(context); }
-  mlir::MLIRContext context{mlir::MLIRContext::Threading::DISABLED};
-};
-
-TEST_P(EachFactor, Alone) {
-  int64_t runs = 0;
-  EXPECT_EQ(fuzz::runFactors(&context, GetParam(), 40, runs), "");
-}
-INSTANTIATE_TEST_SUITE_P(Operators, EachFactor, testing::ValuesIn(fuzz::ProgramMaker::names()),
-                         [](const auto &info) { return info.param.str(); });
-
 TEST(ProgramMaker, KnowsEveryOperator) {
   mlir::MLIRContext context;
   fuzz::loadDialects(context);

@@ -1,6 +1,7 @@
 // Runs random programs by seed, or each factor of each operator.
 #include "Check.h"
 #include "Context.h"
+#include "Factors.h"
 #include "llvm/Support/CommandLine.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -9,7 +10,7 @@ namespace cl = llvm::cl;
 
 static cl::opt<std::string> seeds("seeds", cl::desc("First and past-the-last seed"), cl::value_desc("A:B"),
                                   cl::init("0:1000"));
-static cl::opt<std::string> factorsOf("factors", cl::desc("Split each factor of this operator ('all': of each) alone"),
+static cl::opt<std::string> factorsOf("factors", cl::desc("Force each factor of this operator ('all': of each)"),
                                       cl::value_desc("operator"));
 static cl::opt<bool> planned("planned", cl::desc("Let the planner choose the shardings"));
 static cl::opt<bool> compiled("compiled", cl::desc("Compile the kernels and run the plans, instead of interpreting"));
@@ -29,11 +30,12 @@ void note(const std::string &problem) {
 }
 
 int64_t runFactors(mlir::MLIRContext *context) {
-  int64_t runs = 0;
+  fuzz::FactorCounts counts;
   for (llvm::StringRef name : fuzz::ProgramMaker::names())
     if (failures < most && (factorsOf == "all" || factorsOf == name))
-      note(fuzz::runFactors(context, name, instances, runs));
-  return runs;
+      note(fuzz::forceFactors(context, name, instances, counts));
+  llvm::outs() << counts.split << " of " << counts.factors << " factors split\n";
+  return counts.runs;
 }
 
 int64_t runSeeds(mlir::MLIRContext *context, uint64_t first, uint64_t last) {

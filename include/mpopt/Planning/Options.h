@@ -16,7 +16,7 @@ namespace mpopt::planning {
 /// What a group of mesh axes does in a classic layout, in the order in which axes are dealt: data parallelism crosses the
 /// slowest links, tensor parallelism the fastest.
 ///  Data      splits the batch, wherever an operator has one.
-///  Expert    splits experts.
+///  Expert    splits experts; between them, the batch where that pays.
 ///  Sequence  splits positions.
 ///  Tensor    splits what is neither batch nor sequence, in every operator with a matrix of weights and over attention heads. Between
 ///            such operators it may also split positions.

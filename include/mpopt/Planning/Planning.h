@@ -2,7 +2,9 @@
 #define MPOPT_PLANNING_PLANNING_H
 
 #include "mlir/IR/BuiltinOps.h"
+#include "mpopt/Dialect/Shd/Reshard.h"
 #include "mpopt/Planning/Options.h"
+#include <functional>
 
 namespace mpopt::planning {
 
@@ -31,6 +33,10 @@ struct PlanReport {
 /// give the same attributes. Emits an error where no plan exists: a strategy, pin or memory limit that cannot be met, or devices that the
 /// machine lacks.
 llvm::LogicalResult planModule(mlir::ModuleOp module, const PlanOptions &options, PlanReport &report);
+
+/// Seconds of a reshard step over the mesh of a plan with these options, as the plan was priced; empty where there is no such mesh.
+std::function<double(const shd::ReshardStep &step, double bytesIn, double bytesOut, shd::MeshAttr mesh)>
+makeStepPrice(mlir::MLIRContext *context, const PlanOptions &options);
 
 /// The report as a table for people: one line per operator, and its runner-up.
 std::string formatReport(const PlanReport &report);

@@ -16,8 +16,10 @@ struct LiveBuffer {
 
 inline constexpr int64_t kAlignment = 64;
 
-/// Places buffers so that no two whose lives overlap share a byte; returns the size of the arena in bytes. Greedy by size: the largest buffer
-/// first, each at the lowest gap that fits (Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020).
+/// Places buffers so that no two whose lives overlap share a byte; returns the size of the arena in bytes. Greedy in several orders (by size:
+/// Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", 2020; by size times life, by life, by time), each buffer
+/// at the lowest or at the tightest gap; buffers that end highest then go first, and the best of all placements is kept. Ends at once
+/// where a placement meets livenessBound().
 int64_t planMemory(std::vector<LiveBuffer> &buffers);
 
 /// The least any plan can need: the largest sum of sizes that are alive at once.

@@ -32,6 +32,39 @@ LogicalResult infer(PackedMatmulOp::Adaptor op, Inference &to) {
   return to.give(shape, typeOf(op.getLhs()).getElementType());
 }
 
+LogicalResult infer(ExpertMatmulOp::Adaptor op, Inference &to) {
+  ArrayRef<int64_t> lhs = shapeOf(op.getLhs()), weights = shapeOf(op.getWeights()), indices = shapeOf(op.getIndices());
+  int64_t n = op.getN() ? static_cast<int64_t>(*op.getN()) : weights.empty() ? 0 : weights.back();
+  bool fits = lhs.size() == 2 && indices.size() == 1 && weights.size() == (op.getN() ? 4u : 3u) &&
+              weights[weights.size() - 2] == lhs[1] && (lhs[0] == 0 ? indices[0] == 0 : indices[0] % lhs[0] == 0);
+  if (fits && op.getN())
+    fits = n >= 1 && weights[3] >= 1 && weights[1] == (n + weights[3] - 1) / weights[3];
+  if (!fits)
+    return to.fail("cannot multiply ", op.getLhs().getType(), " by the experts ", op.getWeights().getType(), " at ",
+                   op.getIndices().getType());
+  if (failed(to.checkSameElement(op.getLhs(), op.getWeights())))
+    return failure();
+  return to.give({indices[0], n}, typeOf(op.getLhs()).getElementType());
+}
+
+LogicalResult infer(ExpertsOp::Adaptor op, Inference &to) {
+  ArrayRef<int64_t> input = shapeOf(op.getInput()), indices = shapeOf(op.getIndices()), up = shapeOf(op.getUp()),
+                    down = shapeOf(op.getDown());
+  bool fits = !input.empty() && indices.size() == input.size() && indices == shapeOf(op.getScales()) &&
+              input.drop_back() == indices.drop_back() && up.size() == 3 && down.size() == 3 && up[0] == down[0] &&
+              up[1] == input.back() && up[2] == down[1] && (!op.getGate() || shapeOf(op.getGate()) == up);
+  if (!fits)
+    return to.fail("input ", op.getInput().getType(), ", indices ", op.getIndices().getType(), ", scales ",
+                   op.getScales().getType(), " and experts ", op.getUp().getType(), ", ", op.getDown().getType(),
+                   " do not fit");
+  for (Value other : {op.getScales(), op.getUp(), op.getDown()})
+    if (failed(to.checkSameElement(op.getInput(), other)))
+      return failure();
+  SmallVector<int64_t> shape(input);
+  shape.back() = down[2];
+  return to.give(shape, typeOf(op.getInput()).getElementType());
+}
+
 LogicalResult infer(SoftmaxOp::Adaptor op, Inference &to) {
   if (failed(to.checkAxis(op.getAxis(), typeOf(op.getInput()).getRank())))
     return failure();
@@ -212,6 +245,8 @@ LogicalResult infer(AvgPoolOp::Adaptor op, Inference &to) { return inferPool(op,
 
 MPOPT_INFER(MatmulOp)
 MPOPT_INFER(PackedMatmulOp)
+MPOPT_INFER(ExpertMatmulOp)
+MPOPT_INFER(ExpertsOp)
 MPOPT_INFER(SoftmaxOp)
 MPOPT_INFER(LayerNormOp)
 MPOPT_INFER(LrnOp)

@@ -6,6 +6,18 @@
 using namespace mlir;
 using namespace mpopt::shd;
 
+static int64_t localSize(int64_t size, int64_t block, int64_t devices) {
+  return llvm::divideCeilSigned(llvm::divideCeilSigned(size, block), devices) * block;
+}
+
+/// The smallest block that gives the same local size as `block`.
+static int64_t smallestBlock(int64_t size, int64_t block, int64_t devices) {
+  int64_t local = localSize(size, block, devices), smallest = 1;
+  while (smallest < block && (size % smallest || localSize(size, smallest, devices) != local))
+    ++smallest;
+  return smallest;
+}
+
 SmallVector<int64_t> mpopt::shd::getSplits(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh) {
   SmallVector<int64_t> splits;
   for (unsigned i = 0; i < rule.factors.size(); ++i)
@@ -16,8 +28,8 @@ SmallVector<int64_t> mpopt::shd::getSplits(const PartitionRule &rule, const Fact
 SmallVector<int64_t> mpopt::shd::getLocalSizes(const PartitionRule &rule, const FactorSharding &strategy,
                                                MeshAttr mesh) {
   SmallVector<int64_t> sizes = getSplits(rule, strategy, mesh);
-  for (auto [size, factor] : llvm::zip(sizes, rule.factors))
-    size = llvm::divideCeilSigned(factor.size, size);
+  for (auto [i, factor] : llvm::enumerate(rule.factors))
+    sizes[i] = localSize(factor.size, strategy.block(i), sizes[i]);
   return sizes;
 }
 
@@ -31,13 +43,15 @@ public:
 
   /// Checks the strategy as such, and finds the kind of reduction.
   LogicalResult prepare() {
-    if (strategy.axes.size() != rule.factors.size())
+    if (strategy.axes.size() != rule.factors.size() ||
+        (!strategy.blocks.empty() && strategy.blocks.size() != rule.factors.size()))
       return failure();
     llvm::SmallSet<StringRef, 8> seen;
     auto unseen = [&](StringAttr axis) { return mesh.find(axis) && seen.insert(axis.getValue()).second; };
     if (!llvm::all_of(strategy.unreduced, unseen))
       return failure();
     splits = getSplits(rule, strategy, mesh);
+    locals = getLocalSizes(rule, strategy, mesh);
     if (!strategy.unreduced.empty() &&
         (strategy.linearSet >= rule.linearIn.size() || failed(addReduce(ReduceKind::Sum))))
       return failure();
@@ -64,9 +78,10 @@ public:
 
 private:
   LogicalResult checkFactor(unsigned i, const Factor &factor) {
-    int64_t local = llvm::divideCeilSigned(factor.size, splits[i]);
+    int64_t block = strategy.block(i);
     if (factor.kind == FactorKind::NeedReplicate || (factor.evenOnly && factor.size % splits[i]) ||
-        local < factor.minLocal)
+        locals[i] < factor.minLocal || block < 1 || factor.size % block ||
+        (block > 1 && (factor.evenOnly || factor.kind == FactorKind::Halo)))
       return failure();
     return factor.kind == FactorKind::Reduce ? addReduce(factor.reduce) : success();
   }
@@ -96,12 +111,12 @@ private:
     SmallVector<StringAttr> axes;
     int64_t size = 1, devices = 1, major = 1, block = 1;
     for (unsigned f : factors) {
-      int64_t full = rule.factors[f].size, local = llvm::divideCeilSigned(full, splits[f]);
+      int64_t full = rule.factors[f].size, local = locals[f];
       size *= full;
       if (!strategy.axes[f].empty()) {
-        if (major != 1 || (!axes.empty() && full % splits[f]))
+        if (major != 1 || (!axes.empty() && full != local * splits[f]))
           return failure();
-        block = axes.empty() ? 1 : block * local;
+        block = axes.empty() ? strategy.block(f) : block * local;
         llvm::append_range(axes, strategy.axes[f]);
         devices *= splits[f];
       } else {
@@ -109,19 +124,14 @@ private:
       }
       major *= local;
     }
-    // Canonical: the smallest block of the same local size.
-    int64_t canonical = 1;
-    while (canonical < block &&
-           (size % canonical || llvm::divideCeilSigned(size / canonical, devices) * canonical != major))
-      ++canonical;
-    return DimShardingAttr::get(mesh.getContext(), axes, axes.empty() ? 1 : canonical);
+    return DimShardingAttr::get(mesh.getContext(), axes, axes.empty() ? 1 : smallestBlock(size, block, devices));
   }
 
   const PartitionRule &rule;
   const FactorSharding &strategy;
   FlatSymbolRefAttr meshName;
   MeshAttr mesh;
-  SmallVector<int64_t> splits;
+  SmallVector<int64_t> splits, locals;
   std::optional<ReduceKind> reduce;
 };
 
@@ -163,6 +173,29 @@ public:
         readDim(factors, dim.getAxes());
   }
 
+  /// The block of a factor that alone splits a dimension, from that of the dimension; the factors' axes are known by now.
+  void readBlocks(const PartitionRule::TensorDims &tensor, ShardingAttr sharding) {
+    for (auto [factors, dim] : llvm::zip(tensor, sharding.getDims())) {
+      auto isSplit = [&](unsigned f) { return !strategy.axes[f].empty(); };
+      const unsigned *first = llvm::find_if(factors, isSplit);
+      if (first == factors.end() || dim.getBlock() == 1 || llvm::count_if(factors, isSplit) != 1)
+        continue;
+      int64_t size = 1, minor = 1, devices = mesh.sizeOf(strategy.axes[*first]);
+      for (const unsigned *f = factors.begin(); f != factors.end(); ++f) {
+        size *= rule.factors[*f].size;
+        minor *= f > first ? rule.factors[*f].size : 1;
+      }
+      int64_t full = rule.factors[*first].size, local = localSize(size, dim.getBlock(), devices);
+      if (local % minor)
+        continue;
+      if (strategy.blocks.empty())
+        strategy.blocks.assign(rule.factors.size(), 1);
+      strategy.blocks[*first] = blockFor(full, local / minor, devices);
+    }
+    if (llvm::all_of(strategy.blocks, [](int64_t block) { return block == 1; }))
+      strategy.blocks.clear();
+  }
+
   void readUnreduced(ArrayRef<ShardingAttr> in, ArrayRef<ShardingAttr> out) {
     if (out.empty())
       return;
@@ -197,6 +230,14 @@ private:
       }
       axes = axes.drop_front(take.size());
     }
+  }
+
+  /// The smallest block that gives `local` elements; 1 where none does.
+  static int64_t blockFor(int64_t size, int64_t local, int64_t devices) {
+    for (int64_t block = 1; block <= local; ++block)
+      if (size % block == 0 && localSize(size, block, devices) == local)
+        return block;
+    return 1;
   }
 
   /// The leading axes that split a factor of `size` down to one element; the last factor takes all.
@@ -241,6 +282,10 @@ FailureOr<FactorSharding> mpopt::shd::getStrategy(const PartitionRule &rule, Arr
     for (auto [tensor, sharding] : llvm::zip(rule.operandDims, in))
       reader.read(tensor, sharding, single);
   }
+  for (auto [tensor, sharding] : llvm::zip(rule.resultDims, out))
+    reader.readBlocks(tensor, sharding);
+  for (auto [tensor, sharding] : llvm::zip(rule.operandDims, in))
+    reader.readBlocks(tensor, sharding);
   reader.readUnreduced(in, out);
   FlatSymbolRefAttr name = !out.empty()  ? out[0].getMesh()
                            : !in.empty() ? in[0].getMesh()

@@ -36,6 +36,59 @@ void packedMatmul(nn::PackedMatmulOp, Operands in, Results out) {
   });
 }
 
+/// sums += x[from ..] * the expert's matrix.
+void addRow(const Tensor &x, int64_t from, const Tensor &weights, int64_t expert, std::vector<double> &sums) {
+  for (int64_t k = 0; k < weights.shape[1]; ++k)
+    for (int64_t n = 0; n < weights.shape[2]; ++n)
+      sums[n] += x.floats[from + k] * weights.floats[weights.at({expert, k, n})];
+}
+
+void expertMatmul(nn::ExpertMatmulOp, Operands in, Results out) {
+  int64_t rows = out[0].shape[0], columns = out[0].shape[1], depth = in[0]->shape[1];
+  for (int64_t row = 0; row < rows; ++row) {
+    int64_t expert = in[2]->ints[row];
+    if (expert < 0 || expert >= in[1]->shape[0])
+      continue;
+    std::vector<double> sums(columns, 0.0);
+    addRow(*in[0], row / (rows / in[0]->shape[0]) * depth, *in[1], expert, sums);
+    llvm::copy(sums, out[0].floats.begin() + row * columns);
+  }
+}
+
+double activate(nn::Activation kind, double x) {
+  switch (kind) {
+  case nn::Activation::Relu:
+    return std::max(x, 0.0);
+  case nn::Activation::Silu:
+    return x / (1 + std::exp(-x));
+  case nn::Activation::Gelu:
+    return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
+  case nn::Activation::GeluTanh:
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  }
+  return x;
+}
+
+void experts(nn::ExpertsOp op, Operands in, Results out) {
+  const Tensor &up = *in[3], &down = *in[4];
+  int64_t chosen = in[1]->shape.back(), width = up.shape[1], columns = down.shape[2];
+  for (int64_t i = 0; i < in[1]->size(); ++i) {
+    int64_t expert = in[1]->ints[i], token = i / chosen;
+    if (expert < 0 || expert >= up.shape[0])
+      continue;
+    Tensor hidden = Tensor::zeros(up.element, {up.shape[2]});
+    std::vector<double> gate(up.shape[2], 0.0), sums(columns, 0.0);
+    addRow(*in[0], token * width, up, expert, hidden.floats);
+    if (op.getGate())
+      addRow(*in[0], token * width, *in[5], expert, gate);
+    for (auto [x, g] : llvm::zip_equal(hidden.floats, gate))
+      x = op.getGate() ? activate(op.getActivation(), g) * x : activate(op.getActivation(), x);
+    addRow(hidden, 0, down, expert, sums);
+    for (int64_t n = 0; n < columns; ++n)
+      out[0].floats[token * columns + n] += in[2]->floats[i] * sums[n];
+  }
+}
+
 class Attention {
 public:
   Attention(nn::AttentionOp op, Operands in)
@@ -110,6 +163,8 @@ void rotary(nn::RotaryOp op, Operands in, Results out) {
 void mpopt::interp::addProducts(Evaluators &to) {
   to.add<nn::MatmulOp>(matmul);
   to.add<nn::PackedMatmulOp>(packedMatmul);
+  to.add<nn::ExpertMatmulOp>(expertMatmul);
+  to.add<nn::ExpertsOp>(experts);
   to.add<nn::RotaryOp>(rotary);
   to.add<nn::AttentionOp>([](nn::AttentionOp op, Operands in, Results out) { Attention(op, in).run(out[0]); });
 }

@@ -1,4 +1,5 @@
 #include "Harness.h"
+#include <array>
 
 using namespace mpopt::test;
 
@@ -57,6 +58,34 @@ TEST(Product, TransposedOperandsAndResult) {
     %2 = nn.matmul %0, %1 : tensor<2x3x5x8xf32>, tensor<2x3x8x17xf32>
     %3 = nn.transpose %2 [0, 2, 1, 3] : tensor<2x3x5x17xf32>
     return %3 : tensor<2x5x3x17xf32> })");
+}
+
+/// Indices are random in [-2, 2], so some rows have no expert.
+static std::string experts(int64_t tokens, int64_t times, int64_t k, int64_t n, int64_t panel,
+                           const std::string &index = "i64") {
+  auto dims = [](std::vector<int64_t> sizes, const std::string &element) {
+    std::string text = "tensor<";
+    for (int64_t size : sizes)
+      text += std::to_string(size) + "x";
+    return text + element + ">";
+  };
+  std::string left = dims({tokens, k}, "f32"), result = dims({tokens * times, n}, "f32"),
+              indices = dims({tokens * times}, index),
+              weights = panel ? dims({2, (n + panel - 1) / panel, k, panel}, "f32") : dims({2, k, n}, "f32"),
+              attribute = panel ? " {n = " + std::to_string(n) + " : i64}" : "";
+  return "func.func @k(%x: " + left + ", %w: " + weights + ", %i: " + indices + ") -> " + result +
+         " { %0 = nn.expert_matmul %x, %w[%i]" + attribute + " : " + left + ", " + weights + ", " + indices +
+         " return %0 : " + result + " }";
+}
+
+TEST(Product, RowsByTheirExperts) {
+  for (auto [tokens, times, n, panel] : std::vector<std::array<int64_t, 4>>{
+           {1, 1, 48, 48}, {1, 3, 5, 0}, {3, 1, 70, 48}, {40, 1, 70, 0}, {40, 3, 70, 48}}) {
+    SCOPED_TRACE(experts(tokens, times, 19, n, panel));
+    check(experts(tokens, times, 19, n, panel));
+  }
+  check(experts(9, 2, 8, 20, 48, "i32"));
+  check(experts(3000, 3, 4, 17, 48)); // more rows than are listed at once
 }
 
 TEST(Product, ManyRows) {

@@ -547,6 +547,22 @@ void Interpreter::products(Operation *op, Tensor &out) {
           }
         });
       })
+      .Case([&](nn::ExpertMatmulOp matmul) {
+        const Tensor &a = operand(matmul.getLhs()), &w = operand(matmul.getWeights()),
+                     &e = operand(matmul.getIndices());
+        int64_t times = e.shape[0] / a.shape[0];
+        each(out.shape, [&](const Index &i) {
+          auto expert = static_cast<int64_t>(get(e, {i[0]}));
+          if (expert < 0 || expert >= w.shape[0])
+            return;
+          for (int64_t k = 0; k < a.shape[1]; ++k) {
+            Index right{expert, k, i[1]};
+            if (matmul.getN())
+              right = {expert, i[1] / w.shape[3], k, i[1] % w.shape[3]};
+            get(out, i) += get(a, {i[0] / times, k}) * get(w, right);
+          }
+        });
+      })
       .Case([&](nn::AttentionOp attentionOp) { attention(attentionOp, out); });
 }
 

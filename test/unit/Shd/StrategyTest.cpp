@@ -97,6 +97,24 @@ TEST_F(StrategyTest, UnevenHeadsAreBlocksOfTheJoinedDimension) {
   EXPECT_EQ(getLocalSizes(heads(6, 64), strategy({"ab", ""}), mesh), (SmallVector<int64_t>{2, 64}));
 }
 
+/// 9 heads in 3 groups over 4 devices, as the columns of a product and through a reshape.
+TEST_F(StrategyTest, BlocksKeepWholeParts) {
+  FactorSharding columns = strategy({"", "ab", ""});
+  columns.blocks = {1, 192, 1};
+  auto shardings = getShardings(matmul(4, 576, 8), columns, name, mesh);
+  ASSERT_TRUE(succeeded(shardings));
+  EXPECT_EQ(text(shardings->out[0]), R"(#shd.sharding<@mesh, [{}, {"a","b"}:64]>)"); // the smallest of that size
+  EXPECT_EQ(getLocalSizes(matmul(4, 576, 8), columns, mesh), (SmallVector<int64_t>{4, 192, 8}));
+  FactorSharding parts = strategy({"a", ""});
+  parts.blocks = {3, 1};
+  shardings = getShardings(heads(9, 64), parts, name, mesh);
+  ASSERT_TRUE(succeeded(shardings));
+  EXPECT_EQ(text(shardings->in[0]), R"(#shd.sharding<@mesh, [{"a"}:192]>)");
+  EXPECT_EQ(text(shardings->out[0]), R"(#shd.sharding<@mesh, [{"a"}:3, {}]>)");
+  parts.blocks = {2, 1}; // does not divide 9
+  EXPECT_TRUE(failed(getShardings(heads(9, 64), parts, name, mesh)));
+}
+
 TEST_F(StrategyTest, EvenSplitsAreCanonical) {
   auto shardings = getShardings(heads(8, 64), strategy({"ab", ""}), name, mesh);
   ASSERT_TRUE(succeeded(shardings));
@@ -133,6 +151,12 @@ TEST_F(StrategyTest, StrategiesCanBeReadBack) {
   roundTrip(matmul(8, 8, 8), strategy({"a", "", ""}, "b"));
   roundTrip(heads(2, 64), strategy({"a", "b"}));
   roundTrip(heads(6, 64), strategy({"ab", ""}));
+  FactorSharding blocks = strategy({"a", ""});
+  blocks.blocks = {3, 1};
+  roundTrip(heads(9, 64), blocks);
+  FactorSharding columns = strategy({"", "ab", ""});
+  columns.blocks = {1, 64, 1};
+  roundTrip(matmul(4, 576, 8), columns);
 }
 
 TEST_F(StrategyTest, ShardingsOfNoStrategyAreRefused) {

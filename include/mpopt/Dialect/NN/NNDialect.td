@@ -32,6 +32,12 @@ def NN_Predicate : I32EnumAttr<"Predicate", "comparison", [
   let cppNamespace = "::mpopt::nn";
 }
 
+def NN_Activation : I32EnumAttr<"Activation", "activation between two products", [
+    I32EnumAttrCase<"Relu", 0, "relu">, I32EnumAttrCase<"Gelu", 1, "gelu">, I32EnumAttrCase<"GeluTanh", 2, "gelu_tanh">,
+    I32EnumAttrCase<"Silu", 3, "silu">]> {
+  let cppNamespace = "::mpopt::nn";
+}
+
 def NN_ExternalAttr : AttrDef<NNDialect, "External"> {
   let mnemonic = "external";
   let summary = "Bytes of a file: path relative to the model's folder, offset and length in bytes";

@@ -306,6 +306,33 @@ def NN_PackedMatmulOp : NN_InferOp<"packed_matmul"> {
   let assemblyFormat = "$lhs `,` $packed attr-dict `:` type($lhs) `,` type($packed)";
 }
 
+def NN_ExpertMatmulOp : NN_InferOp<"expert_matmul", [], ["buildLocal", "getLocalWork"]> {
+  let summary = "row i of the result is row i / (r / t) of `lhs` times the matrix that `indices[i]` names; zero where it names none";
+  let description = [{
+    lhs: [t, k], weights: [experts, k, n], indices: [r], a multiple of t; result: [r, n]. With `n`, the weights are packed as for
+    `packed_matmul`: [experts, ceil(n / w), k, w], which kernel formation does to constant ones.
+  }];
+  let arguments = (ins NN_Float:$lhs, NN_Float:$weights, NN_Int:$indices, OptionalAttr<I64Attr>:$n);
+  let results = (outs NN_Float:$result);
+  let assemblyFormat = "$lhs `,` $weights `[` $indices `]` attr-dict `:` type($lhs) `,` type($weights) `,` type($indices)";
+}
+
+def NN_ExpertsOp : NN_InferOp<"experts", [], ["buildLocal", "getLocalWork"]> {
+  let summary = "mixture of experts: the scaled sum of what the chosen experts, two-layer perceptrons, make of each token";
+  let description = [{
+    input: [.., h]; indices, scales: [.., k], the k experts of each token and their shares; up and gate: [experts, h, f], down: [experts, f, o].
+    Result [.., o]: sum over j of scales[.., j] * hidden * down[e], e = indices[.., j], hidden = activation(input * up[e]), or with a gate
+    activation(input * gate[e]) * (input * up[e]). An index that names no expert adds nothing.
+  }];
+  let arguments = (ins NN_Float:$input, NN_Int:$indices, NN_Float:$scales, NN_Float:$up, NN_Float:$down, Optional<NN_Float>:$gate,
+                       NN_Activation:$activation);
+  let results = (outs NN_Float:$result);
+  let assemblyFormat = [{
+    $activation $input `[` $indices `]` $scales `up` $up `down` $down (`gate` $gate^ `:` type($gate))? attr-dict `:` type($input) `,`
+    type($indices) `,` type($scales) `,` type($up) `,` type($down)
+  }];
+}
+
 def NN_SoftmaxOp : NN_InferOp<"softmax", [SameOperandsAndResultShape], ["buildLocal", "getLocalWork"]> {
   let summary = "e^(x - max) / sum along `axis`, or its logarithm with `log`";
   let description = [{
@@ -339,7 +366,7 @@ def NN_GroupNormOp : NN_InferOp<"group_norm", [], ["buildLocal"]> {
   let assemblyFormat = "$input `,` $scale `,` $bias attr-dict `:` type($input) `,` type($scale) `,` type($bias)";
 }
 
-def NN_AttentionOp : NN_InferOp<"attention", [], ["getLocalWork"]> {
+def NN_AttentionOp : NN_InferOp<"attention", [], ["buildLocal", "getLocalWork"]> {
   let summary = "softmax(q k^T * scale + mask) v";
   let description = [{
     q: [batch, heads, q_len, d], k: [batch, kv_heads, kv_len, d], v: [batch, kv_heads, kv_len, dv]; kv_heads divides heads, and

@@ -58,10 +58,14 @@ struct PartitionRule {
 /// because its operands are (linearIn).
 struct FactorSharding {
   llvm::SmallVector<llvm::SmallVector<mlir::StringAttr>> axes;
+  /// Units in which split factors are dealt out: ceil(size / block / devices) * block elements to each device, as in DimShardingAttr.
+  /// Empty: 1 for all.
+  llvm::SmallVector<int64_t> blocks;
   llvm::SmallVector<mlir::StringAttr> unreduced;
   /// The set of linearIn that `unreduced` comes through.
   unsigned linearSet = 0;
 
+  int64_t block(unsigned factor) const { return blocks.empty() ? 1 : blocks[factor]; }
   bool operator==(const FactorSharding &) const = default;
 };
 
@@ -71,18 +75,19 @@ struct OpShardings {
 };
 
 /// The shardings that `strategy` gives; failure when it cannot be expressed (a minor factor split while its major one is not
-/// wholly split, an uneven split of an evenOnly factor, results partial under two kinds of reduction, an axis used twice).
+/// wholly split, an uneven split of an evenOnly factor, a block that does not divide its factor, results partial under two kinds of
+/// reduction, an axis used twice).
 llvm::FailureOr<OpShardings> getShardings(const PartitionRule &rule, const FactorSharding &strategy,
                                           mlir::FlatSymbolRefAttr meshName, MeshAttr mesh);
 
-/// The strategy behind an operation's shardings, inverse of getShardings; failure when they follow from none.
+/// The strategy behind an operation's shardings, inverse of getShardings, with the smallest blocks; failure when they follow from none.
 llvm::FailureOr<FactorSharding> getStrategy(const PartitionRule &rule, llvm::ArrayRef<ShardingAttr> in,
                                             llvm::ArrayRef<ShardingAttr> out, MeshAttr mesh);
 
 /// Number of devices that every factor is split over.
 llvm::SmallVector<int64_t> getSplits(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
 
-/// Local size of every factor under a strategy: ceil(size / devices).
+/// Local size of every factor under a strategy: ceil(size / block / devices) * block.
 llvm::SmallVector<int64_t> getLocalSizes(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
 
 /// What buildLocal knows: the global operation's rule and strategy, and the shardings that follow.

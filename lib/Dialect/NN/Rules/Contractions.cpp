@@ -68,8 +68,7 @@ PartitionRule AttentionOp::getPartitionRule() {
     for (Slot slot : {in(0, 1), out(0, 1)})
       builder.append(slot, factor);
   }
-  if (!getCausal())
-    builder.link({in(0, 2), out(0, 2)});
+  builder.link({in(0, 2), out(0, 2)});
   if (getMask()) {
     // The mask's last dimension is kv_len, which stays whole.
     int64_t rank = typeOf(getMask()).getRank();
@@ -86,12 +85,48 @@ OpWork AttentionOp::getLocalWork(ArrayRef<int64_t> sizes) {
   PartitionRule rule = getPartitionRule();
   OpWork work = shd::defaultWork(*this, rule, sizes);
   ArrayRef<int64_t> key = typeOf(getKey()).getShape(), value = typeOf(getValue()).getShape();
-  int64_t rows = getCausal() ? typeOf(getQuery()).getDimSize(2) : localSize(rule.operandDims[0][2], sizes);
-  OpWork::Matmul dims{localSize(rule.operandDims[0][0], sizes) * localSize(rule.operandDims[0][1], sizes), rows, key[2],
-                      key[3] + value[3]};
+  OpWork::Matmul dims{localSize(rule.operandDims[0][0], sizes) * localSize(rule.operandDims[0][1], sizes),
+                      localSize(rule.operandDims[0][2], sizes), key[2], key[3] + value[3]};
   work.flops = 2.0 * dims.batch * dims.m * dims.n * dims.k;
   work.matmul = dims;
   return work;
+}
+
+/// Which keys each query of this device may attend to under a causal mask, its queries being a part of all.
+static Value causalMask(AttentionOp op, OpBuilder &builder, int64_t queries, ArrayRef<StringAttr> axes,
+                        LocalBuilder &local) {
+  int64_t keys = typeOf(op.getKey()).getDimSize(2);
+  auto iota = [&](ArrayRef<int64_t> shape, uint64_t axis) -> Value {
+    return IotaOp::create(builder, op.getLoc(), RankedTensorType::get(shape, builder.getI64Type()), axis, APFloat(0.0),
+                          APFloat(1.0));
+  };
+  Value first = local.binary<AddOp>(local.place(axes, queries),
+                                    local.scalar(builder.getI64Type(), static_cast<int64_t>(op.getCausalOffset())));
+  Value query = local.binary<AddOp>(iota({queries, 1}, 0), first);
+  return local.compare(Predicate::Ge, query, iota({1, keys}, 1));
+}
+
+FailureOr<SmallVector<Value>> AttentionOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                      const shd::LocalContext &context) {
+  auto made = shd::cloneLocal(*this, builder, operands, context);
+  ArrayRef<StringAttr> axes = context.axesOf(0, 2);
+  if (failed(made) || !getCausal() || axes.empty())
+    return made;
+  LocalBuilder local(builder, getLoc(), context);
+  auto attention = cast<AttentionOp>((*made)[0].getDefiningOp());
+  builder.setInsertionPoint(attention);
+  Value mask = causalMask(*this, builder, typeOf(operands[0]).getDimSize(2), axes, local);
+  if (Value own = attention.getMask()) {
+    Type element = typeOf(own).getElementType();
+    double hidden = -std::numeric_limits<double>::infinity();
+    mask =
+        element.isInteger(1) ? local.binary<AndOp>(mask, own) : local.select(mask, own, local.scalar(element, hidden));
+  }
+  attention.getMaskMutable().assign(mask);
+  attention.setCausal(false);
+  attention.setCausalOffset(0);
+  builder.setInsertionPointAfter(attention);
+  return made;
 }
 
 PartitionRule RotaryOp::getPartitionRule() {

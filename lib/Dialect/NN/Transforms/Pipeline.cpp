@@ -15,6 +15,9 @@ void mpopt::nn::buildSimplifyPipeline(OpPassManager &manager) {
   function.addPass(createRecognizeActivations());
   function.addPass(createRecognizeAttention());
   function.addPass(createFoldIntoConvs());
+  function.addPass(createSinkReshapes());
+  function.addPass(createRecognizeExperts());
+  function.addPass(createSplitProducts());
   // Masks have become operands of attention: their broadcasts can go.
   function.addPass(createSimplifyShapes());
   function.addPass(createCanonicalizerPass());

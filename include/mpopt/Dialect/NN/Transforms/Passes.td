@@ -74,4 +74,56 @@ def FoldIntoConvs : Pass<"mpopt-fold-into-convs", "::mlir::func::FuncOp"> {
   }];
 }
 
+def RecognizeExperts : Pass<"mpopt-recognize-experts", "::mlir::func::FuncOp"> {
+  let summary = "Turns products by matrices that are looked up row by row into nn.expert_matmul, and perceptrons of these into nn.experts";
+  let description = [{
+    ```mlir
+    %w = nn.gather_nd %up[%i] : tensor<8x1024x256xf32>, tensor<64x1xi64>
+    %0 = nn.matmul %w, %x : tensor<64x1024x256xf32>, tensor<64x256x1xf32>
+    ..
+    %5 = nn.mul %4, %shares : tensor<64x256xf32>, tensor<64x1xf32>
+    %6 = nn.reduce sum %5 [1] : tensor<32x2x256xf32>
+    ```
+    becomes
+    ```mlir
+    %6 = nn.experts silu %tokens[%chosen] %shares up %up down %down gate %gate
+    ```
+    The copies of the matrices, one for each row, are gone, and experts can be split over devices.
+  }];
+}
+
+def SinkReshapes : Pass<"mpopt-sink-reshapes", "::mlir::func::FuncOp"> {
+  let summary = "Moves reshapes that merge leading dimensions behind the operators that do not care";
+  let description = [{
+    ```mlir
+    %0 = nn.reshape %x : tensor<2x16x768xf32> -> tensor<32x768xf32>
+    %1 = nn.matmul %0, %w : tensor<32x768xf32>, tensor<768x3072xf32>
+    %2 = nn.reshape %1 : tensor<32x3072xf32> -> tensor<2x16x3072xf32>
+    ```
+    becomes
+    ```mlir
+    %2 = nn.matmul %x, %w : tensor<2x16x768xf32>, tensor<768x3072xf32>
+    ```
+    A dimension in which batch and sequence are merged can be split by batch only; apart they can be split each on its own.
+  }];
+}
+
+def SplitProducts : Pass<"mpopt-split-products", "::mlir::func::FuncOp"> {
+  let summary = "Makes each slice of a fused projection a product of its own";
+  let description = [{
+    ```mlir
+    %0 = nn.matmul %x, %w : tensor<2x16x768xf32>, tensor<768x2304xf32>
+    %q = nn.slice %0 [0, 0, 0] [2, 16, 768] [1, 1, 1] : tensor<2x16x2304xf32>
+    %k = nn.slice %0 [0, 0, 768] [2, 16, 768] [1, 1, 1] : tensor<2x16x2304xf32>
+    ```
+    becomes
+    ```mlir
+    %wq = nn.slice %w [0, 0] [768, 768] [1, 1] : tensor<768x2304xf32>
+    %q = nn.matmul %x, %wq : tensor<2x16x768xf32>, tensor<768x768xf32>
+    ```
+    and so on. Split over devices, the columns of the fused product would have to be gathered before they are sliced; those of its parts are
+    split by heads. Between the product and its slices may stand additions of constants, reshapes and transposes.
+  }];
+}
+
 #endif // MPOPT_DIALECT_NN_TRANSFORMS_PASSES

@@ -1,0 +1,190 @@
+// Rules of mixtures of experts: tokens, experts and the experts' hidden dimension can be split.
+#include "Rules.h"
+
+using namespace mlir;
+using namespace mpopt;
+using namespace mpopt::nn;
+using shd::FactorKind;
+using shd::LocalContext;
+using shd::OpWork;
+using shd::PartitionRule;
+
+/// Marks the factor over experts: a device adds what its own experts make.
+static void linkExperts(RuleBuilder &builder, ArrayRef<Slot> slots) {
+  if (auto factor = builder.link(slots, FactorKind::Reduce))
+    builder.rule.factors[*factor].role = shd::FactorRole::Expert;
+}
+
+/// `indices` counted from this device's first expert on; others' experts then lie outside of what it has.
+static Value localIndices(OpBuilder &builder, Location loc, Value indices, Value weights, ArrayRef<StringAttr> axes,
+                          LocalBuilder &local) {
+  if (axes.empty())
+    return indices;
+  Type element = typeOf(indices).getElementType();
+  Value first = local.place(axes, typeOf(weights).getDimSize(0));
+  if (typeOf(first).getElementType() != element)
+    first = CastOp::create(builder, loc, RankedTensorType::get({}, element), first);
+  return local.binary<SubOp>(indices, first);
+}
+
+//===----------------------------------------------------------------------===//
+// expert_matmul
+//===----------------------------------------------------------------------===//
+
+PartitionRule ExpertMatmulOp::getPartitionRule() {
+  RuleBuilder builder(*this);
+  if (getN()) // packed: for kernels only
+    return builder.rule;
+  int64_t rows = builder.size(in(0, 0)), times = rows ? builder.size(in(2, 0)) / rows : 1;
+  if (auto factor = builder.link({in(0, 0)}))
+    for (Slot slot : {in(2, 0), out(0, 0)})
+      builder.append(slot, *factor);
+  if (times > 1) {
+    unsigned factor = builder.rule.addFactor(times);
+    for (Slot slot : {in(2, 0), out(0, 0)})
+      builder.append(slot, factor);
+  }
+  builder.link({in(1, 2), out(0, 1)});
+  builder.link({in(0, 1), in(1, 1)}, FactorKind::Reduce);
+  linkExperts(builder, {in(1, 0)});
+  builder.rule.linearIn = {{0}, {1}};
+  return builder.rule;
+}
+
+FailureOr<SmallVector<Value>> ExpertMatmulOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                         const LocalContext &context) {
+  LocalBuilder local(builder, getLoc(), context);
+  Value indices = localIndices(builder, getLoc(), operands[2], operands[1], context.axesOf(1, 0), local);
+  return SmallVector<Value>{
+      ExpertMatmulOp::create(builder, getLoc(), operands[0], operands[1], indices, IntegerAttr())};
+}
+
+/// Share of the experts that a device has; tokens are taken to be spread evenly.
+static double expertShare(const PartitionRule &rule, ArrayRef<int64_t> sizes) {
+  for (auto [factor, size] : llvm::zip_equal(rule.factors, sizes))
+    if (factor.role == shd::FactorRole::Expert)
+      return static_cast<double>(size) / static_cast<double>(factor.size);
+  return 1;
+}
+
+static int64_t product(ArrayRef<unsigned> factors, ArrayRef<int64_t> sizes) {
+  int64_t size = 1;
+  for (unsigned factor : factors)
+    size *= sizes[factor];
+  return size;
+}
+
+OpWork ExpertMatmulOp::getLocalWork(ArrayRef<int64_t> sizes) {
+  PartitionRule rule = getPartitionRule();
+  OpWork work = shd::defaultWork(*this, rule, sizes);
+  double rows = static_cast<double>(product(rule.resultDims[0][0], sizes)) * expertShare(rule, sizes);
+  OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), product(rule.resultDims[0][1], sizes),
+                      product(rule.operandDims[0][1], sizes)};
+  work.flops = 2.0 * dims.m * dims.n * dims.k;
+  work.matmul = dims;
+  return work;
+}
+
+//===----------------------------------------------------------------------===//
+// experts
+//===----------------------------------------------------------------------===//
+
+PartitionRule ExpertsOp::getPartitionRule() {
+  RuleBuilder builder(*this);
+  int64_t last = typeOf(getInput()).getRank() - 1;
+  for (int64_t d = 0; d < last; ++d)
+    builder.link({in(0, d), in(1, d), in(2, d), out(0, d)});
+  builder.link({in(1, last), in(2, last)}, FactorKind::Reduce);
+  builder.link({in(4, 2), out(0, last)});
+  SmallVector<Slot> hidden{in(3, 2), in(4, 1)}, experts{in(3, 0), in(4, 0)};
+  if (getGate()) {
+    hidden.push_back(in(5, 2));
+    experts.push_back(in(5, 0));
+  }
+  builder.link(hidden, FactorKind::Reduce);
+  linkExperts(builder, experts);
+  builder.rule.linearIn = {{2}, {4}};
+  return builder.rule;
+}
+
+OpWork ExpertsOp::getLocalWork(ArrayRef<int64_t> sizes) {
+  PartitionRule rule = getPartitionRule();
+  OpWork work = shd::defaultWork(*this, rule, sizes);
+  double rows = expertShare(rule, sizes);
+  for (ArrayRef<unsigned> factors : rule.operandDims[1])
+    rows *= static_cast<double>(product(factors, sizes));
+  ArrayRef<int64_t> up = typeOf(getUp()).getShape();
+  int64_t hidden = product(rule.operandDims[3][2], sizes), out = product(rule.operandDims[4][2], sizes);
+  OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), hidden, (getGate() ? 2 : 1) * up[1] + out};
+  work.flops = 2.0 * dims.m * dims.n * dims.k;
+  work.matmul = dims;
+  return work;
+}
+
+namespace {
+
+/// Takes a mixture of experts apart into products of rows by the matrices that they are sent to.
+class ExpertsBuilder {
+public:
+  ExpertsBuilder(ExpertsOp op, OpBuilder &builder, ValueRange operands, LocalBuilder &local)
+      : op(op), builder(builder), operands(operands), local(local), shape(typeOf(operands[1]).getShape()) {
+    for (int64_t size : ArrayRef(shape).drop_back())
+      tokens *= size;
+    rows = tokens * shape.back();
+  }
+
+  Value build(ArrayRef<StringAttr> expertAxes) {
+    Value local0 = localIndices(builder, op.getLoc(), operands[1], operands[3], expertAxes, local);
+    Value indices = reshape(local0, {rows});
+    Value input = reshape(operands[0], {tokens, typeOf(operands[0]).getShape().back()});
+    Value hidden = times(input, operands[3], indices);
+    hidden =
+        op.getGate() ? local.binary<MulOp>(activate(times(input, operands[5], indices)), hidden) : activate(hidden);
+    Value made = times(hidden, operands[4], indices);
+    made = local.binary<MulOp>(made, reshape(operands[2], {rows, 1}));
+    int64_t width = typeOf(made).getDimSize(1);
+    made = reshape(made, {tokens, shape.back(), width});
+    Value sum =
+        ReduceOp::create(builder, op.getLoc(), ReduceKind::Sum, made, ArrayRef<int64_t>{1}, /*keep_dims=*/false);
+    SmallVector<int64_t> result(ArrayRef(shape).drop_back());
+    result.push_back(width);
+    return reshape(sum, result);
+  }
+
+private:
+  Value times(Value lhs, Value weights, Value indices) {
+    return ExpertMatmulOp::create(builder, op.getLoc(), lhs, weights, indices, IntegerAttr());
+  }
+
+  Value reshape(Value value, ArrayRef<int64_t> to) {
+    return builder.createOrFold<ReshapeOp>(op.getLoc(), typeOf(value).clone(to), value);
+  }
+
+  Value activate(Value x) {
+    switch (op.getActivation()) {
+    case Activation::Relu:
+      return local.unary<ReluOp>(x);
+    case Activation::Silu:
+      return local.unary<SiluOp>(x);
+    case Activation::Gelu:
+    case Activation::GeluTanh:
+      return GeluOp::create(builder, op.getLoc(), x, op.getActivation() == Activation::GeluTanh);
+    }
+    llvm_unreachable("all activations are listed");
+  }
+
+  ExpertsOp op;
+  OpBuilder &builder;
+  ValueRange operands;
+  LocalBuilder &local;
+  SmallVector<int64_t> shape; ///< Of the local indices.
+  int64_t tokens = 1, rows = 1;
+};
+
+} // namespace
+
+FailureOr<SmallVector<Value>> ExpertsOp::buildLocal(OpBuilder &builder, ValueRange operands,
+                                                    const LocalContext &context) {
+  LocalBuilder local(builder, getLoc(), context);
+  return SmallVector<Value>{ExpertsBuilder(*this, builder, operands, local).build(context.axesOf(3, 0))};
+}
