@@ -117,7 +117,10 @@ void Outliner::outline(const KernelGroup &group, Operation *before) {
   func::FuncOp callee = shared(build(group, inputs.getArrayRef(), outputs));
   builder.setInsertionPoint(before);
   Operation *leading = group.anchor ? group.anchor : group.ops.back();
-  auto call = func::CallOp::create(builder, leading->getLoc(), callee, inputs.getArrayRef());
+  SmallVector<Location> locs = {leading->getLoc()}; // the leading one first: it names the kernel in messages and traces
+  for (Operation *op : group.ops)
+    locs.push_back(op->getLoc());
+  auto call = func::CallOp::create(builder, FusedLoc::get(builder.getContext(), locs), callee, inputs.getArrayRef());
   for (auto [output, result] : llvm::zip_equal(outputs, call.getResults()))
     output.replaceUsesWithIf(result, isOutside);
 }

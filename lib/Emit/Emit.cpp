@@ -2,71 +2,16 @@
 #include "Container.h"
 #include "PlanBuilder.h"
 #include "WeightWriter.h"
+#include "llvm/Support/Path.h"
 
-#include <cerrno>
-#include <cstring>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
+#include <optional>
+#include <set>
 #include <xxhash.h>
 
 using namespace mlir;
 
 namespace mpopt::emit {
 namespace {
-
-/// A file that is written under another name and takes its own only when it is complete.
-class NewFile {
-public:
-  NewFile(std::string path, Location loc) : path(std::move(path)), temporary(this->path + ".tmp"), loc(loc) {}
-  ~NewFile() {
-    if (data)
-      munmap(data, bytes);
-    if (fd >= 0)
-      close(fd);
-    if (!done)
-      unlink(temporary.c_str());
-  }
-
-  /// Creates the file with `size` zero bytes, reserved on disk, and maps it.
-  FailureOr<char *> create(uint64_t size) {
-    bytes = size;
-    fd = open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (fd < 0)
-      return fail("create", errno);
-    if (size == 0)
-      return static_cast<char *>(nullptr);
-    if (int code = posix_fallocate(fd, 0, size))
-      return fail("reserve space for", code);
-    void *mapped = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (mapped == MAP_FAILED)
-      return fail("map", errno);
-    data = mapped;
-    return static_cast<char *>(data);
-  }
-
-  LogicalResult keep() {
-    if (fsync(fd) != 0)
-      return fail("write", errno);
-    if (rename(temporary.c_str(), path.c_str()) != 0)
-      return fail("rename", errno);
-    done = true;
-    return success();
-  }
-
-private:
-  LogicalResult fail(StringRef what, int code) {
-    return emitError(loc) << "cannot " << what << " '" << path << "': " << std::strerror(code)
-                          << "; choose another place with --output";
-  }
-
-  std::string path, temporary;
-  Location loc;
-  int fd = -1;
-  void *data = nullptr;
-  uint64_t bytes = 0;
-  bool done = false;
-};
 
 FailureOr<std::pair<rt::ProgramOp, shd::MeshAttr>> getProgram(ModuleOp module) {
   auto programs = llvm::to_vector(module.getOps<rt::ProgramOp>());
@@ -82,6 +27,23 @@ std::string weightsPath(StringRef planPath) {
 }
 
 } // namespace
+
+/// Nothing of the model may be overwritten.
+static LogicalResult checkOutputs(ModuleOp module, const EmitOptions &options) {
+  std::set<std::string> inputs = {options.model};
+  module.walk([&](rt::BufferOp buffer) {
+    if (auto source = buffer.getSource())
+      inputs.insert(source->getFile().str());
+  });
+  for (const std::string &input : inputs)
+    for (const std::string &output : {options.output, weightsPath(options.output)}) {
+      std::string path = options.modelDir.empty() ? input : options.modelDir + "/" + input;
+      if (runtime::sameFile(path, output))
+        return module.emitError() << "'" << output << "' would overwrite '" << path
+                                  << "', which the model is read from; choose another name with --output";
+    }
+  return success();
+}
 
 SmallVector<DeviceMemory> getDeviceMemory(ModuleOp module) {
   auto found = getProgram(module);
@@ -107,13 +69,27 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
   WeightWriter writer(program, mesh);
   SourceFiles sources(options.modelDir);
 
-  NewFile weights(weightsPath(options.output), module.getLoc());
+  std::string weightsFile = weightsPath(options.output);
+  auto refuse = [&](const Error &why) { return module.emitError(why.message + " with --output"); };
+  if (failed(checkOutputs(module, options)))
+    return failure();
+  auto file = runtime::OutputFile::create(options.output);
+  if (!file)
+    return refuse(file.error());
+  if (!file->isRegular())
+    return module.emitError() << "cannot write '" << options.output
+                              << "': it is no regular file; choose another place with --output";
+  std::optional<runtime::OutputFile> weights;
   XXH128_hash_t hash = XXH3_128bits(nullptr, 0);
-  if (writer.fileBytes() > 0) {
-    FailureOr<char *> image = weights.create(writer.fileBytes());
-    if (failed(image) || failed(writer.write(*image, elf, sources)))
+  if (uint64_t bytes = writer.fileBytes()) {
+    auto created = runtime::OutputFile::create(weightsFile);
+    auto image = created ? created->map(bytes) : tl::unexpected(created.error());
+    if (!image)
+      return refuse(image.error());
+    weights = std::move(*created);
+    if (failed(writer.write(*image, elf, sources)))
       return failure();
-    hash = XXH3_128bits(*image, writer.fileBytes());
+    hash = XXH3_128bits(*image, bytes);
   }
 
   std::unique_ptr<plan::PlanT> out = buildPlan(program, mesh, writer);
@@ -126,19 +102,22 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
   out->account = account.str();
   for (auto &rank : out->ranks)
     rank->device = options.machine;
-  if (writer.fileBytes() > 0) {
-    out->weights_file = llvm::StringRef(weightsPath(options.output)).rsplit('/').second.str();
-    if (out->weights_file.empty())
-      out->weights_file = weightsPath(options.output);
+  if (weights) {
+    out->weights_file = llvm::sys::path::filename(weightsFile).str();
     out->weights_bytes = writer.fileBytes();
     out->weights_hash_low = hash.low64;
     out->weights_hash_high = hash.high64;
-    if (failed(weights.keep()))
-      return failure();
   }
-  if (Status status = runtime::writePlan(options.output, *out); !status)
-    return module.emitError(status.error().message);
-  return success();
+  runtime::writePlan(*file, *out);
+  // Both are complete on disk before either takes its place.
+  Status status = weights ? weights->finish() : Status();
+  if (status)
+    status = file->finish();
+  if (status && weights)
+    status = weights->commit();
+  if (status)
+    status = file->commit();
+  return status ? success() : LogicalResult(refuse(status.error()));
 }
 
 } // namespace mpopt::emit

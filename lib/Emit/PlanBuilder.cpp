@@ -42,14 +42,6 @@ void collectNames(Location loc, SmallVector<StringRef> &names) {
   }
 }
 
-std::string nodeName(Location loc) {
-  constexpr size_t kMost = 3;
-  SmallVector<StringRef> names;
-  collectNames(loc, names);
-  std::string text = llvm::join(ArrayRef(names).take_front(kMost), " + ");
-  return names.size() > kMost ? text + " + " + std::to_string(names.size() - kMost) + " more" : text;
-}
-
 class PlanBuilder {
 public:
   PlanBuilder(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights)
@@ -102,6 +94,8 @@ private:
     if (!isNew)
       return it->second;
     auto set = std::make_unique<plan::GroupSetT>();
+    set->axes =
+        llvm::join(llvm::map_range(axes.getAsRange<StringAttr>(), [](StringAttr a) { return a.getValue(); }), ",");
     for (const auto &ranks : coll::getGroups(mesh, llvm::to_vector(axes.getAsRange<StringAttr>()))) {
       auto group = std::make_unique<plan::GroupT>();
       group->ranks.assign(ranks.begin(), ranks.end());
@@ -154,7 +148,10 @@ private:
       out->reads.push_back(buffers.lookup(read));
     for (Value write : op.getWrites())
       out->writes.push_back(buffers.lookup(write));
-    out->node = name(nodeName(op.getLoc()));
+    SmallVector<StringRef> nodes;
+    collectNames(op.getLoc(), nodes);
+    for (auto [i, node] : llvm::enumerate(nodes))
+      (i == 0 ? out->node : out->other_nodes.emplace_back()) = name(node.str());
     out->seconds = op.getSeconds() ? op.getSeconds()->convertToDouble() : 0;
     target->instructions.push_back(std::move(out));
   }

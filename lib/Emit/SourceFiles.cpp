@@ -35,7 +35,14 @@ FailureOr<const char *> SourceFiles::map(nn::ExternalAttr source, Location loc) 
     mapping.bytes = info.st_size;
     if (mapping.bytes > 0) {
       void *data = mmap(nullptr, mapping.bytes, PROT_READ, MAP_SHARED, fd, 0);
-      mapping.data = data == MAP_FAILED ? nullptr : static_cast<char *>(data);
+      if (data == MAP_FAILED) {
+        emitError(loc) << "cannot map the " << mapping.bytes << " bytes of weights file '" << path
+                       << "': " << std::strerror(errno);
+        files.erase(it);
+        close(fd);
+        return failure();
+      }
+      mapping.data = static_cast<char *>(data);
     }
     close(fd);
   }

@@ -3,6 +3,7 @@
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/RT/RT.h"
 #include "mpopt/Emit/Emit.h"
+#include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -81,6 +82,64 @@ int64_t receivedBytes(rt::CollectiveOp op, int64_t k) {
   return 0;
 }
 
+/// Collectives by kind, with their bytes, in the order of first use.
+class Traffic {
+public:
+  void add(const std::string &kind, int64_t bytes) {
+    auto &[count, sum] = kinds[kind];
+    ++count;
+    sum += bytes;
+  }
+  /// For one of `copies` equal parts.
+  json::Array text(int64_t copies = 1) const {
+    json::Array list;
+    for (const auto &[kind, sum] : kinds)
+      list.push_back(json::Object{
+          {"kind", kind},
+          {"count", copies == 1 ? json::Value(sum.first) : json::Value(double(sum.first) / double(copies))},
+          {"bytes", sum.second / copies}});
+    return list;
+  }
+
+private:
+  std::map<std::string, std::pair<int64_t, int64_t>> kinds;
+};
+
+json::Object layoutText(const planning::LayoutReport &layout) {
+  using planning::RunnerUp;
+  json::Object text{{"node", layout.node},
+                    {"op", layout.op},
+                    {"layout", layout.words},
+                    {"compute_seconds", layout.computeSeconds},
+                    {"communication_seconds", layout.commSeconds}};
+  if (layout.runnerUpState == RunnerUp::None)
+    text["runner_up"] = nullptr;
+  if (layout.runnerUpState == RunnerUp::Exact || layout.runnerUpState == RunnerUp::Found)
+    text["runner_up"] = json::Object{{"layout", layout.runnerUp},
+                                     {"seconds_more", layout.runnerUpSeconds},
+                                     {"exact", layout.runnerUpState == RunnerUp::Exact}};
+  return text;
+}
+
+json::Object blockText(const planning::BlockReport &block, const Traffic &traffic) {
+  json::Array layouts, others;
+  for (const planning::LayoutReport &layout : block.layouts)
+    layouts.push_back(layoutText(layout));
+  for (const planning::OtherLayout &other : block.others)
+    others.push_back(json::Object{{"layout", other.words}, {"operators", other.operators}, {"seconds", other.seconds}});
+  return json::Object{{"name", block.name},
+                      {"last_name", block.lastName},
+                      {"count", block.count},
+                      {"operators", block.operators},
+                      {"compute_seconds", block.computeSeconds},
+                      {"communication_seconds", block.commSeconds},
+                      {"weights_bytes", block.weightBytes},
+                      {"live_bytes", block.peakBytes},
+                      {"collectives", traffic.text(block.count)},
+                      {"layouts", std::move(layouts)},
+                      {"others", std::move(others)}};
+}
+
 } // namespace
 
 json::Object startAccount(ModuleOp planned, const CompileOptions &options, const planning::PlanReport &report) {
@@ -99,18 +158,28 @@ json::Object startAccount(ModuleOp planned, const CompileOptions &options, const
   return account;
 }
 
-void addProgram(json::Object &account, ModuleOp program) {
+void addProgram(json::Object &account, ModuleOp program, const planning::PlanReport &report) {
   shd::MeshAttr mesh = shd::getMesh(program).getMesh();
-  std::map<std::string, std::pair<int64_t, int64_t>> collectives;
+  llvm::StringMap<size_t> blockOf;
+  for (auto [index, block] : llvm::enumerate(report.blocks))
+    for (const std::string &node : block.nodes)
+      blockOf.try_emplace(node, index);
+  Traffic all;
+  std::vector<Traffic> ofBlocks(report.blocks.size());
   program.walk([&](rt::CollectiveOp op) {
-    auto &[count, bytes] = collectives[rt::stringifyCollectiveKind(op.getKind()).str()];
-    ++count;
-    bytes += receivedBytes(op, mesh.sizeOf(llvm::to_vector(op.getAxes().getAsRange<StringAttr>())));
+    std::string kind = rt::stringifyCollectiveKind(op.getKind()).str();
+    int64_t bytes = receivedBytes(op, mesh.sizeOf(llvm::to_vector(op.getAxes().getAsRange<StringAttr>())));
+    all.add(kind, bytes);
+    if (auto block = blockOf.find(nameOf(op.getLoc())); block != blockOf.end())
+      ofBlocks[block->second].add(kind, bytes);
   });
-  json::Array list;
-  for (auto &[kind, sum] : collectives)
-    list.push_back(json::Object{{"kind", kind}, {"count", sum.first}, {"bytes", sum.second}});
-  account["collectives"] = std::move(list);
+  account["collectives"] = all.text();
+  if (!report.blocks.empty()) {
+    json::Array blocks;
+    for (auto [block, traffic] : llvm::zip_equal(report.blocks, ofBlocks))
+      blocks.push_back(blockText(block, traffic));
+    account["blocks"] = std::move(blocks);
+  }
 
   json::Array total, weights;
   for (const emit::DeviceMemory &memory : emit::getDeviceMemory(program)) {

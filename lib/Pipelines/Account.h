@@ -12,7 +12,7 @@ llvm::json::Object startAccount(mlir::ModuleOp planned, const CompileOptions &op
                                 const planning::PlanReport &report);
 
 /// Collectives with their bytes, and memory per device.
-void addProgram(llvm::json::Object &account, mlir::ModuleOp program);
+void addProgram(llvm::json::Object &account, mlir::ModuleOp program, const planning::PlanReport &report);
 
 } // namespace mpopt
 

@@ -72,7 +72,7 @@ public:
           pm.addPass(schedule::createBuildProgram());
         })))
       return failure();
-    addProgram(account, module);
+    addProgram(account, module, result.report);
     result.account = llvm::formatv("{0:2}", llvm::json::Value(std::move(account))).str();
     if (options.until == Stage::RT)
       return success();

@@ -4,6 +4,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "Explain.h"
 #include "Model.h"
 #include "Report.h"
 #include "mpopt/Dialect/NN/NN.h"
@@ -151,6 +152,10 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
                               << "': " << solution.error().message;
   writePlan(module, main, *mesh, model, solution->choice, prices);
   report = makeReport(model, *solution, prices);
+  if (options.objective == "memory") // alternatives must do with as little
+    model.problem.usageLimit = solution->peak;
+  if (options.explain)
+    report.blocks = explainPlan(model, *solution, Layouts(main, *mesh, prices), report.ops);
   return success();
 }
 

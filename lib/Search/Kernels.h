@@ -12,6 +12,9 @@ namespace mpopt::search {
 void minPlus(double *out, const double *bases, const double *const *rows, size_t rowCount, size_t classes,
              double *scratch, int64_t n);
 
+/// out[i] = the larger of itself and first - others[i], where others[i] is not kForbidden. Chosen as above.
+void maxDifference(double *out, double first, const double *others, int64_t n);
+
 } // namespace mpopt::search
 
 #endif // MPOPT_LIB_SEARCH_KERNELS_H

@@ -1,4 +1,5 @@
 #include "Reduce.h"
+#include "Kernels.h"
 #include "Routes.h"
 
 #include <algorithm>
@@ -204,16 +205,19 @@ const std::vector<double> &Reducer::differences(const Arc &arc, int side) {
     return entry->second;
   const Table &table = *arc.table;
   int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
+  // Per choice of the other side a row of what the classes cost.
+  std::vector<double> transposed;
+  if (side == 0)
+    for (int32_t c = 0; c < others; ++c)
+      for (int32_t a = 0; a < own; ++a)
+        transposed.push_back(table.at(a, c));
+  const double *costs = side == 0 ? transposed.data() : table.values.data();
   std::vector<double> most(size_t(own) * size_t(own), -kForbidden);
   for (int32_t a = 0; a < own; ++a)
-    for (int32_t b = 0; b < own; ++b)
-      for (int32_t c = 0; c < others; ++c) {
-        double first = side == 0 ? table.at(a, c) : table.at(c, a),
-               second = side == 0 ? table.at(b, c) : table.at(c, b);
-        if (second != kForbidden) // where b is forbidden, a cannot be worse
-          most[size_t(a) * size_t(own) + size_t(b)] =
-              std::max(most[size_t(a) * size_t(own) + size_t(b)], first - second);
-      }
+    for (int32_t c = 0; c < others; ++c) { // where b is forbidden, a cannot be worse
+      const double *row = costs + size_t(c) * size_t(own);
+      maxDifference(most.data() + size_t(a) * size_t(own), row[a], row, own);
+    }
   return entry->second = std::move(most);
 }
 

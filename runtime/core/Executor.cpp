@@ -98,7 +98,10 @@ Result<LaunchPtr> Executor::prepare(const plan::Instruction &instruction, bool i
 Status Executor::runInit() {
   auto list = items(context.plan.programOf(context.rank).init());
   for (size_t i = 0; i < list.size(); ++i) {
-    context.progress.tick();
+    context.progress.at(Progress::kInit, static_cast<uint32_t>(i));
+    if (context.beforeInstruction)
+      if (Status status = context.beforeInstruction(Progress::kInit, static_cast<uint32_t>(i)); !status)
+        return status;
     auto launch = prepare(*list[i], true);
     Status status = launch ? (*launch)->submit() : Status(tl::unexpected(launch.error()));
     if (status)
@@ -106,6 +109,7 @@ Status Executor::runInit() {
     if (!status)
       return error(where(*list[i], i, true) + status.error().message);
   }
+  context.progress.at(0, Progress::kLoading);
   return {};
 }
 
@@ -147,7 +151,8 @@ Status Executor::addSendsDone(size_t before) {
     auto launch = context.communicator.prepareSendDone(send->peer(), send->tag(), stream);
     if (!launch)
       return tl::unexpected(launch.error());
-    program.push_back({std::move(*launch), static_cast<uint32_t>(i), stream, {}, -1});
+    auto number = static_cast<uint32_t>(i);
+    program.push_back({std::move(*launch), number, static_cast<uint32_t>(list.size()) + number, stream, {}, -1});
   }
   return {};
 }
@@ -169,7 +174,8 @@ Status Executor::prepareProgram() {
     auto launch = prepare(*list[i], false);
     if (!launch)
       return error(where(*list[i], i, false) + launch.error().message);
-    Item item{std::move(*launch), static_cast<uint32_t>(i), list[i]->stream(), {}, eventOf[i]};
+    auto number = static_cast<uint32_t>(i);
+    Item item{std::move(*launch), number, number, list[i]->stream(), {}, eventOf[i]};
     for (uint32_t wait : numbers(list[i]->waits()))
       item.waits.push_back(static_cast<unsigned>(eventOf[wait]));
     program.push_back(std::move(item));
@@ -209,10 +215,10 @@ Status Executor::run(uint64_t step) {
     if (context.beforeInstruction)
       if (Status status = context.beforeInstruction(step, item.instruction); !status)
         return status;
-    int64_t begin = context.trace.begin();
+    int64_t begin = context.trace.begin(context.progress);
     if (Status status = submit(item); !status)
       return status;
-    context.trace.end(step, item.instruction, begin);
+    context.trace.end(step, item.traceSlot, begin, context.progress);
   }
   if (Status status = context.device.synchronize(); !status)
     return status;

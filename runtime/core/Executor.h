@@ -21,7 +21,7 @@ struct RankContext {
   const PortLayout &ports;
   std::byte *host = nullptr; // where the ports' images are
   TraceBuffer trace = {};    // may be empty
-  /// Called before each instruction, may be empty; for tests that make a rank fail there.
+  /// Called before each instruction, those of the init list with step Progress::kInit; may be empty; for tests that make a rank fail there.
   std::function<Status(uint64_t step, uint32_t instruction)> beforeInstruction = {};
 };
 
@@ -37,7 +37,7 @@ public:
 private:
   struct Item {
     LaunchPtr launch;
-    uint32_t instruction;
+    uint32_t instruction, traceSlot;
     unsigned stream;
     std::vector<unsigned> waits; // events
     int record = -1;             // event

@@ -1,10 +1,11 @@
 #include "core/Npy.h"
+#include "format/OutputFile.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <unistd.h>
 
 namespace mpopt::runtime {
 namespace {
@@ -61,24 +62,54 @@ std::optional<std::vector<int64_t>> parseShape(std::string_view value) {
   return shape;
 }
 
-/// Parses the header's dictionary into `tensor`; says what is wrong, or nothing.
-std::string parseHeader(std::string_view header, Tensor &tensor) {
-  auto descr = valueOf(header, "descr"), order = valueOf(header, "fortran_order"), shape = valueOf(header, "shape");
-  if (!descr || !order || !shape)
+/// How the numbers lie in the file, where that is not how a Tensor holds them.
+struct Order {
+  bool fortran = false, bigEndian = false;
+};
+
+/// Parses the header's dictionary into `tensor` and `order`; says what is wrong, or nothing.
+std::string parseHeader(std::string_view header, Tensor &tensor, Order &order) {
+  auto descr = valueOf(header, "descr"), fortran = valueOf(header, "fortran_order"), shape = valueOf(header, "shape");
+  if (!descr || !fortran || !shape)
     return "its header is no numpy header";
   auto parsed = parseShape(*shape);
   if (!parsed)
     return "its shape cannot be read";
   tensor.shape = *parsed;
-  if (!order->starts_with("False") && tensor.shape.size() > 1)
-    return "it is in Fortran order; save numpy.ascontiguousarray of it";
-  for (const Descr &known : kDescrs)
-    if (descr->size() > 5 && descr->substr(1, 3) == known.text) {
-      tensor.dtype = known.dtype;
-      return "";
-    }
-  return "its type " + std::string(descr->substr(0, descr->find(','))) +
-         " is not supported (little-endian numbers are)";
+  order.fortran = !fortran->starts_with("False") && tensor.shape.size() > 1;
+  if (descr->size() > 5) {
+    std::string type(descr->substr(1, 3));
+    order.bigEndian = type[0] == '>';
+    if (order.bigEndian)
+      type[0] = '<';
+    for (const Descr &known : kDescrs)
+      if (type == known.text) {
+        tensor.dtype = known.dtype;
+        return "";
+      }
+  }
+  std::string given(descr->substr(0, std::min(descr->find(','), descr->find('}'))));
+  return "its type " + given + " is not supported; convert it with numpy's astype";
+}
+
+void swapBytes(std::vector<std::byte> &data, size_t size) {
+  for (auto at = data.begin(); at != data.end(); at += static_cast<ptrdiff_t>(size))
+    std::reverse(at, at + static_cast<ptrdiff_t>(size));
+}
+
+/// Makes column-major data row-major.
+std::vector<std::byte> transposed(const std::vector<std::byte> &data, std::span<const int64_t> shape, size_t size) {
+  std::vector<std::byte> result(data.size());
+  std::vector<int64_t> index(shape.size(), 0);
+  for (size_t to = 0; to < result.size(); to += size) {
+    size_t from = 0;
+    for (size_t dim = shape.size(); dim-- > 0;)
+      from = from * static_cast<size_t>(shape[dim]) + static_cast<size_t>(index[dim]);
+    std::memcpy(result.data() + to, data.data() + from * size, size);
+    for (size_t dim = shape.size(); dim-- > 0 && ++index[dim] == shape[dim];)
+      index[dim] = 0;
+  }
+  return result;
 }
 
 } // namespace
@@ -89,11 +120,14 @@ Result<Tensor> readNpy(const std::string &path) {
     return error("cannot read '" + path + "': " + std::strerror(errno));
   auto refuse = [&](const std::string &why) { return error("cannot read '" + path + "': " + why); };
   unsigned char start[12];
-  if (std::fread(start, 1, 8, file.get()) != 8 || std::memcmp(start, kMagic, kMagicBytes) != 0)
+  size_t got = std::fread(start, 1, 8, file.get());
+  if (got == 8 && std::memcmp(start, "PK\3\4", 4) == 0)
+    return refuse("it is an archive (.npz); save each array by itself with numpy.save");
+  if (got != 8 || std::memcmp(start, kMagic, kMagicBytes) != 0)
     return refuse("it is no numpy (.npy) file");
-  bool isLong = start[6] == 2;
+  bool isLong = start[6] == 2 || start[6] == 3; // 3 only differs in what names may hold
   if (start[6] != 1 && !isLong)
-    return refuse("its numpy format version is " + std::to_string(start[6]) + ", supported are 1 and 2");
+    return refuse("its numpy format version is " + std::to_string(start[6]) + ", supported are 1 to 3");
   size_t lengthBytes = isLong ? 4 : 2, length = 0;
   if (std::fread(start + 8, 1, lengthBytes, file.get()) != lengthBytes)
     return refuse("it is cut short");
@@ -106,7 +140,8 @@ Result<Tensor> readNpy(const std::string &path) {
     return refuse("it is cut short");
 
   Tensor tensor;
-  if (std::string why = parseHeader(header, tensor); !why.empty())
+  Order order;
+  if (std::string why = parseHeader(header, tensor, order); !why.empty())
     return refuse(why);
   auto count = elementCount(tensor.shape);
   auto bytes = count ? checkedMultiply(*count, sizeOf(tensor.dtype)) : std::nullopt;
@@ -119,6 +154,10 @@ Result<Tensor> readNpy(const std::string &path) {
   tensor.data.resize(*bytes);
   if (std::fread(tensor.data.data(), 1, *bytes, file.get()) != *bytes)
     return refuse("it is cut short");
+  if (order.bigEndian)
+    swapBytes(tensor.data, sizeOf(tensor.dtype));
+  if (order.fortran)
+    tensor.data = transposed(tensor.data, tensor.shape, sizeOf(tensor.dtype));
   return tensor;
 }
 
@@ -135,32 +174,15 @@ Status writeNpy(const std::string &path, const Tensor &tensor) {
   header += "), }";
   header.append(63 - (header.size() + 10) % 64, ' ').push_back('\n');
 
-  std::string temporary = path + ".tmp";
-  FILE *file = std::fopen(temporary.c_str(), "wb");
-  int code = errno;
-  bool ok = file != nullptr;
-  if (file) {
-    char start[10] = {
-        0, 0, 0, 0, 0, 0, 1, 0, static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};
-    std::memcpy(start, kMagic, kMagicBytes);
-    ok = std::fwrite(start, 1, sizeof start, file) == sizeof start &&
-         std::fwrite(header.data(), 1, header.size(), file) == header.size() &&
-         std::fwrite(tensor.data.data(), 1, tensor.data.size(), file) == tensor.data.size();
-    code = errno;
-    if (std::fclose(file) != 0 && ok) {
-      ok = false;
-      code = errno;
-    }
-    if (ok && std::rename(temporary.c_str(), path.c_str()) != 0) {
-      ok = false;
-      code = errno;
-    }
-    if (!ok)
-      unlink(temporary.c_str());
-  }
-  if (!ok)
-    return error("cannot write '" + path + "': " + std::strerror(code));
-  return {};
+  auto file = OutputFile::create(path);
+  if (!file)
+    return tl::unexpected(file.error());
+  char start[4] = {1, 0, static_cast<char>(header.size() & 255), static_cast<char>(header.size() >> 8)};
+  file->write({kMagic, kMagicBytes});
+  file->write({start, sizeof start});
+  file->write(header);
+  file->write({reinterpret_cast<const char *>(tensor.data.data()), tensor.data.size()});
+  return file->commit();
 }
 
 } // namespace mpopt::runtime

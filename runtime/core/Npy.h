@@ -14,7 +14,7 @@ struct Tensor {
   std::vector<std::byte> data;
 };
 
-/// Reads a numpy file of version 1.0 or 2.0: little-endian, C order, plain numbers. bfloat16 is stored as numpy stores what it
+/// Reads a numpy file of version 1.0 to 3.0 that holds plain numbers, in any order of bytes and dimensions. bfloat16 is stored as numpy stores what it
 /// does not know, as raw 2-byte items ("|V2" or "<V2"). Anything else is an error that names the file.
 Result<Tensor> readNpy(const std::string &path);
 

@@ -79,8 +79,8 @@ std::string kindOf(const plan::Plan &plan, const plan::Instruction &instruction)
   }
 }
 
-std::string describe(const plan::Plan &plan, const plan::Program &program, size_t instruction) {
-  auto instructions = items(program.instructions());
+std::string describe(const plan::Plan &plan, const plan::Program &program, size_t instruction, bool init) {
+  auto instructions = items(init ? program.init() : program.instructions());
   if (instruction >= instructions.size())
     return "no instruction";
   const plan::Instruction &found = *instructions[instruction];

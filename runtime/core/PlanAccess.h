@@ -52,7 +52,8 @@ std::string toText(std::span<const int64_t> shape);
 /// "all_reduce", "kernel_3", "conv", "copy", "send", "recv"
 std::string kindOf(const plan::Plan &plan, const plan::Instruction &instruction);
 /// "all_reduce#5 (node /layer.3/MatMul)": what error messages and traces call an instruction.
-std::string describe(const plan::Plan &plan, const plan::Program &program, size_t instruction);
+/// With `init` those of the init list.
+std::string describe(const plan::Plan &plan, const plan::Program &program, size_t instruction, bool init = false);
 
 } // namespace mpopt::runtime
 

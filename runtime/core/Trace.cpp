@@ -1,68 +1,131 @@
 #include "core/Trace.h"
+#include "format/OutputFile.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace mpopt::runtime {
 namespace {
 
-nlohmann::json eventOf(const plan::Plan &plan, const plan::Program &program, const plan::Instruction &instruction,
-                       const TraceEvent &event, int64_t origin, size_t rank) {
-  std::string kind = kindOf(plan, instruction), node = items(plan.names())[instruction.node()]->str();
-  nlohmann::json args = {{"kind", kind}, {"predicted_us", instruction.seconds() * 1e6}};
-  if (instruction.op_type() == plan::Op::Collective || instruction.op_type() == plan::Op::Send)
-    args["bytes"] = items(program.buffers())[numbers(instruction.reads())[0]]->bytes();
-  return {{"name", node.empty() ? kind : node},
-          {"cat", plan::EnumNameOp(instruction.op_type())},
-          {"ph", "X"},
-          {"pid", 0},
-          {"tid", rank},
-          {"ts", static_cast<double>(event.begin - origin) / 1e3},
-          {"dur", static_cast<double>(event.end - event.begin) / 1e3},
-          {"args", args}};
-}
+using nlohmann::json;
 
-int64_t earliest(std::span<const TraceBuffer> ranks) {
-  int64_t origin = INT64_MAX;
-  for (const TraceBuffer &buffer : ranks)
-    for (size_t i = 0; i < size_t(buffer.steps) * buffer.instructions; ++i)
-      if (buffer.events[i].begin > 0)
-        origin = std::min(origin, buffer.events[i].begin);
-  return origin;
+/// Writes one rank's track.
+class Track {
+public:
+  Track(OutputFile &file, const plan::Plan &plan, const TraceData &data, size_t rank, int64_t origin)
+      : file(file), plan(plan), data(data), rank(rank), origin(origin), buffer(data.ranks[rank]),
+        program(*items(plan.programs())[items(plan.ranks())[rank]->program()]) {}
+
+  void write() {
+    write({{"name", "thread_name"}, {"ph", "M"}, {"args", {{"name", "rank " + std::to_string(rank)}}}});
+    write({{"name", "thread_sort_index"}, {"ph", "M"}, {"args", {{"sort_index", rank}}}});
+    uint64_t ranks = data.ranks.size(), steps = data.steps.size() / ranks;
+    for (uint64_t step = steps - std::min<uint64_t>(steps, buffer.steps); step < steps; ++step) {
+      slice("step " + std::to_string(step), "step", data.steps[step * ranks + rank], {{"step", step}});
+      const TraceEvent *events = buffer.events + (step % buffer.steps) * TraceBuffer::slots(buffer.instructions);
+      for (uint32_t slot = 0; slot < TraceBuffer::slots(buffer.instructions); ++slot)
+        if (events[slot].span.begin > 0)
+          instruction(slot, events[slot]);
+    }
+  }
+
+private:
+  void instruction(uint32_t slot, const TraceEvent &event) {
+    const plan::Instruction &instruction = *items(program.instructions())[slot % buffer.instructions];
+    std::string node = nodeName(instruction.node()), kind = kindOf(plan, instruction);
+    if (slot >= buffer.instructions)
+      kind += " done"; // the payload has been taken
+    double microseconds = static_cast<double>(event.span.end - event.span.begin) / 1e3;
+    json args = {{"kind", kind}, {"instruction", slot % buffer.instructions}};
+    if (instruction.seconds() > 0)
+      args["predicted_us"] = static_cast<double>(instruction.seconds()) * 1e6;
+    for (uint32_t other : numbers(instruction.other_nodes()))
+      args["also"].push_back(nodeName(other));
+    if (event.waits.count > 0) {
+      args["waiting_us"] = static_cast<double>(event.waits.total) / 1e3;
+      args["working_us"] = microseconds - static_cast<double>(event.waits.total) / 1e3;
+    }
+    describeTraffic(instruction, args);
+    slice(node.empty() ? kind : node, categoryOf(instruction), event.span, std::move(args));
+    for (uint32_t i = 0; i < std::min(event.waits.count, WaitLog::kKept); ++i)
+      slice("waiting", "wait", event.waits.kept[i], json::object());
+  }
+
+  void describeTraffic(const plan::Instruction &instruction, json &args) const {
+    if (auto reads = numbers(instruction.reads()); instruction.op_type() == plan::Op::Send && !reads.empty())
+      args["bytes"] = bytesOf(reads[0]);
+    if (auto writes = numbers(instruction.writes()); instruction.op_type() == plan::Op::Recv && !writes.empty())
+      args["bytes"] = bytesOf(writes[0]);
+    const plan::Collective *collective = instruction.op_as_Collective();
+    if (!collective)
+      return;
+    const plan::GroupSet &set = *items(plan.group_sets())[collective->group_set()];
+    args["bytes"] = bytesOf(numbers(instruction.reads())[0]);
+    args["result_bytes"] = bytesOf(numbers(instruction.writes())[0]);
+    args["axes"] = text(set.axes());
+    for (const plan::Group *group : items(set.groups()))
+      if (auto ranks = numbers(group->ranks()); std::ranges::find(ranks, rank) != ranks.end())
+        args["group"] = std::vector(ranks.begin(), ranks.end());
+  }
+
+  uint64_t bytesOf(uint32_t index) const { return items(program.buffers())[index]->bytes(); }
+  std::string nodeName(uint32_t index) const { return items(plan.names())[index]->str(); }
+
+  static const char *categoryOf(const plan::Instruction &instruction) {
+    switch (instruction.op_type()) {
+    case plan::Op::KernelCall:
+      return "kernel";
+    case plan::Op::Copy:
+      return "copy";
+    default:
+      return "communication";
+    }
+  }
+
+  void slice(const std::string &name, const char *category, TimeSpan span, json args) {
+    write({{"name", name},
+           {"cat", category},
+           {"ph", "X"},
+           {"ts", static_cast<double>(span.begin - origin) / 1e3},
+           {"dur", static_cast<double>(span.end - span.begin) / 1e3},
+           {"args", std::move(args)}});
+  }
+
+  void write(json event) {
+    event["pid"] = 0;
+    event["tid"] = rank;
+    file.write(",\n" + event.dump(-1, ' ', false, json::error_handler_t::replace));
+  }
+
+  OutputFile &file;
+  const plan::Plan &plan;
+  const TraceData &data;
+  size_t rank;
+  int64_t origin;
+  const TraceBuffer &buffer;
+  const plan::Program &program;
+};
+
+/// When the earliest step began that is in the trace.
+int64_t originOf(const TraceData &data) {
+  size_t kept = std::min<size_t>(data.steps.size(), data.ranks.size() * data.ranks[0].steps);
+  return std::ranges::min(data.steps.last(kept), {}, &TimeSpan::begin).begin;
 }
 
 } // namespace
 
-int64_t now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-Status writeTrace(const std::string &path, const plan::Plan &plan, std::span<const TraceBuffer> ranks) {
-  std::ofstream file(path);
-  int64_t origin = earliest(ranks);
-  file << "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
-  for (size_t rank = 0; rank < ranks.size(); ++rank) {
-    nlohmann::json name = {{"name", "thread_name"}, {"ph", "M"}, {"pid", 0}, {"tid", rank}};
-    name["args"]["name"] = "rank " + std::to_string(rank);
-    file << (rank ? ",\n" : "") << name.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    const plan::Program &program = *items(plan.programs())[items(plan.ranks())[rank]->program()];
-    for (size_t i = 0; i < size_t(ranks[rank].steps) * ranks[rank].instructions; ++i)
-      if (ranks[rank].events[i].begin > 0)
-        file << ",\n"
-             << eventOf(plan, program, *items(program.instructions())[i % ranks[rank].instructions],
-                        ranks[rank].events[i], origin, rank)
-                    .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-  }
-  file << "\n]}\n";
-  file.close();
+Status writeTrace(const std::string &path, const plan::Plan &plan, const TraceData &data) {
+  auto file = OutputFile::create(path);
   if (!file)
-    return error("cannot write trace '" + path + "': " + std::strerror(errno));
-  return {};
+    return tl::unexpected(file.error());
+  json process = {{"name", "process_name"}, {"ph", "M"}, {"pid", 0}};
+  process["args"]["name"] = "mpopt-run " + std::string(text(plan.model()));
+  file->write("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n" +
+              process.dump(-1, ' ', false, json::error_handler_t::replace));
+  for (size_t rank = 0; rank < data.ranks.size(); ++rank)
+    Track(*file, plan, data, rank, originOf(data)).write();
+  file->write("\n]}\n");
+  return file->commit();
 }
 
 } // namespace mpopt::runtime

@@ -2,32 +2,50 @@
 #define MPOPT_RUNTIME_CORE_TRACE_H
 
 #include "core/PlanAccess.h"
+#include "core/Progress.h"
 
 #include <vector>
 
 namespace mpopt::runtime {
 
-/// Nanoseconds of a clock that all processes of a host share.
-int64_t now();
-
 struct TraceEvent {
-  int64_t begin = 0, end = 0;
+  TimeSpan span;
+  WaitLog waits;
 };
 
-/// One rank's events of the latest steps, in memory that its owner gives. Empty when nothing is traced.
+/// One rank's events of the latest steps, in memory that its owner gives. Empty when nothing is traced. Instruction i has slot i; when its
+/// completion is awaited later, as a send's is, that has slot `instructions` + i.
 struct TraceBuffer {
-  TraceEvent *events = nullptr; // [step % steps][instruction]
+  TraceEvent *events = nullptr; // [step % steps][slot]
   uint32_t steps = 0, instructions = 0;
 
-  int64_t begin() const { return events ? now() : 0; }
-  void end(uint64_t step, uint32_t instruction, int64_t begin) const {
+  static size_t bytes(uint32_t steps, uint32_t instructions) {
+    return sizeof(TraceEvent) * steps * slots(instructions);
+  }
+  static size_t slots(uint32_t instructions) { return 2 * size_t(instructions); }
+
+  int64_t begin(Progress &progress) const {
+    if (!events)
+      return 0;
+    progress.waits = {};
+    return now();
+  }
+  void end(uint64_t step, uint32_t slot, int64_t begin, const Progress &progress) const {
     if (events)
-      events[(step % steps) * instructions + instruction] = {begin, now()};
+      events[(step % steps) * slots(instructions) + slot] = {{begin, now()}, progress.waits};
   }
 };
 
-/// Writes what was traced in Chrome's JSON format, which Perfetto reads: one track per rank, each instruction under its ONNX node's name.
-Status writeTrace(const std::string &path, const plan::Plan &plan, std::span<const TraceBuffer> ranks);
+/// What a trace is made of: a buffer per rank, and when each step began and ended on each rank ([step][rank]).
+struct TraceData {
+  std::span<const TraceBuffer> ranks;
+  std::span<const TimeSpan> steps;
+};
+
+/// Writes what was traced in Chrome's JSON format, which Perfetto reads. One track per rank: a slice per step, in it one per instruction
+/// under its leading ONNX node's name, in that one for each time that it waited for other ranks. `args` hold the kind, the
+/// other nodes of a fused kernel, predicted and waiting time, and what a collective moves. The file appears whole or not at all.
+Status writeTrace(const std::string &path, const plan::Plan &plan, const TraceData &data);
 
 } // namespace mpopt::runtime
 

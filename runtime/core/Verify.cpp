@@ -129,6 +129,8 @@ private:
   void verifyInstruction(const plan::Instruction &instruction, size_t index, bool init,
                          Items<flatbuffers::Offset<plan::Instruction>> list) {
     expect(instruction.node() < items(plan.names()).size(), "its node does not exist");
+    for (uint32_t other : numbers(instruction.other_nodes()))
+      expect(other < items(plan.names()).size(), "one of its nodes does not exist");
     expect(instruction.stream() < 2, "its stream does not exist");
     for (uint32_t wait : numbers(instruction.waits()))
       expect(wait < index && list[wait]->stream() != instruction.stream(),

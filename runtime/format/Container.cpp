@@ -21,40 +21,22 @@ Trailer makeTrailer(const void *data, size_t bytes) {
   return trailer;
 }
 
-bool writeAll(int fd, const void *data, size_t bytes) {
-  const char *at = static_cast<const char *>(data);
-  while (bytes > 0) {
-    ssize_t count = ::write(fd, at, bytes);
-    if (count < 0 && errno == EINTR)
-      continue;
-    if (count <= 0)
-      return false;
-    at += count;
-    bytes -= count;
-  }
-  return true;
-}
-
 } // namespace
 
-Status writePlan(const std::string &path, const plan::PlanT &plan) {
+void writePlan(OutputFile &file, const plan::PlanT &plan) {
   flatbuffers::FlatBufferBuilder builder;
   plan::FinishPlanBuffer(builder, plan::Plan::Pack(builder, &plan));
   Trailer trailer = makeTrailer(builder.GetBufferPointer(), builder.GetSize());
+  file.write({reinterpret_cast<const char *>(builder.GetBufferPointer()), builder.GetSize()});
+  file.write({reinterpret_cast<const char *>(&trailer), sizeof trailer});
+}
 
-  std::string temporary = path + ".tmp";
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  bool ok = fd >= 0 && writeAll(fd, builder.GetBufferPointer(), builder.GetSize()) &&
-            writeAll(fd, &trailer, sizeof trailer) && fsync(fd) == 0;
-  int code = errno;
-  if (fd >= 0)
-    close(fd);
-  if (ok && rename(temporary.c_str(), path.c_str()) == 0)
-    return {};
-  code = ok ? errno : code;
-  if (fd >= 0)
-    unlink(temporary.c_str());
-  return error("cannot write '" + path + "': " + std::strerror(code) + "; choose another place with --output");
+Status writePlan(const std::string &path, const plan::PlanT &plan) {
+  auto file = OutputFile::create(path);
+  if (!file)
+    return tl::unexpected(file.error());
+  writePlan(*file, plan);
+  return file->commit();
 }
 
 Result<PlanFile> PlanFile::open(const std::string &path) {

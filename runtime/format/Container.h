@@ -1,6 +1,7 @@
 #ifndef MPOPT_RUNTIME_FORMAT_CONTAINER_H
 #define MPOPT_RUNTIME_FORMAT_CONTAINER_H
 
+#include "OutputFile.h"
 #include "mpopt/Support/Result.h"
 #include "plan_generated.h"
 
@@ -23,7 +24,8 @@ struct Trailer {
   uint64_t hashLow, hashHigh;
 };
 
-/// Writes a plan file: to a temporary file in the same folder first, then renamed, so that it appears whole or not at all.
+/// Writes a plan to a file that the caller commits, or under its name.
+void writePlan(OutputFile &file, const plan::PlanT &plan);
 Status writePlan(const std::string &path, const plan::PlanT &plan);
 
 /// A plan file, mapped and checked: its trailer and hash, the FlatBuffers verifier, and the format's version.

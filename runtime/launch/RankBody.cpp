@@ -1,8 +1,10 @@
 #include "launch/RankBody.h"
 #include "core/Executor.h"
+#include "launch/Crash.h"
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <unistd.h>
 
 namespace mpopt::runtime {
@@ -23,6 +25,7 @@ Status loadAndRun(const Job &job, unsigned rank) {
   RankContext context{*job.plan, rank, **device, **communicator, slot.progress, job.ports, job.host, {}, {}};
   if (!job.traces.empty())
     context.trace = job.traces[rank];
+  slot.progress.logsWaits = !job.traces.empty();
   if (job.fault.kind != Fault::Kind::none)
     context.beforeInstruction = [&job, rank](uint64_t step, uint32_t instruction) -> Status {
       if (!job.fault.hits(rank, step, instruction))
@@ -30,6 +33,9 @@ Status loadAndRun(const Job &job, unsigned rank) {
       job.fault.strike(*job.backend, job.options.processes);
       return error(kVanished);
     };
+  if (context.beforeInstruction)
+    if (Status status = context.beforeInstruction(Progress::kInit, Progress::kLoading); !status)
+      return status;
   auto executor = Executor::create(std::move(context));
   if (!executor)
     return tl::unexpected(executor.error());
@@ -38,7 +44,7 @@ Status loadAndRun(const Job &job, unsigned rank) {
   for (uint64_t step = 0; step < job.options.steps; ++step) {
     if (Status status = (*communicator)->barrier(); !status)
       return status;
-    StepTime &time = job.times[step * job.plan->numRanks() + rank];
+    TimeSpan &time = job.times[step * job.plan->numRanks() + rank];
     time.begin = now();
     if (Status status = executor->run(step); !status)
       return status;
@@ -47,11 +53,21 @@ Status loadAndRun(const Job &job, unsigned rank) {
   return {};
 }
 
+/// Running out of memory is a failure of the rank like any other.
+Status loadAndRunCaught(const Job &job, unsigned rank) {
+  try {
+    return loadAndRun(job, rank);
+  } catch (const std::bad_alloc &) {
+    return error("out of memory");
+  }
+}
+
 } // namespace
 
 void runRank(const Job &job, unsigned rank) {
   RankSlot &slot = job.slots[rank];
-  Status status = loadAndRun(job, rank);
+  CrashGuard guard(slot, job.finished);
+  Status status = loadAndRunCaught(job, rank);
   RankState state = RankState::done;
   if (!status) {
     const std::string &message = status.error().message;

@@ -16,13 +16,10 @@ struct alignas(64) RankSlot {
   static constexpr size_t kMessageBytes = 1024;
   Progress progress;
   std::atomic<RankState> state;
-  std::atomic<bool> left; // its thread has ended
+  std::atomic<bool> left;   // its thread has ended, or never will: it crashed
+  std::atomic<int> crashed; // in thread mode: the signal that a crash raised
   int64_t loadNanoseconds;
   char message[kMessageBytes]; // why it failed
-};
-
-struct StepTime {
-  int64_t begin, end;
 };
 
 /// Everything a rank needs, the same for all ranks.
@@ -33,7 +30,7 @@ struct Job {
   Backend *backend = nullptr;
   PortLayout ports;
   RankSlot *slots = nullptr;
-  StepTime *times = nullptr; // [step][rank]
+  TimeSpan *times = nullptr; // [step][rank]
   std::byte *host = nullptr; // the ports' images
   std::vector<TraceBuffer> traces;
   int finished = -1; // an eventfd that a rank adds 1 to when it ends
@@ -43,7 +40,7 @@ struct Job {
 void runRank(const Job &job, unsigned rank);
 
 /// Waits until all ranks have ended; gives the run up when one dies, fails or stalls. `pids` is empty in thread mode. Returns the first
-/// failure. In thread mode a rank that cannot be stopped ends the whole process, with the failure on stderr and exit code 1.
+/// failure. In thread mode a rank that crashed or cannot be stopped ends the whole process, with the failure on stderr and exit code 1.
 Status watchRanks(const Job &job, std::span<const int> pids);
 
 } // namespace mpopt::runtime

@@ -1,4 +1,5 @@
 #include "launch/Session.h"
+#include "launch/Crash.h"
 #include "launch/RankBody.h"
 
 #include <algorithm>
@@ -51,23 +52,26 @@ Status Session::State::create(const LoadedPlan &plan, const RunOptions &options)
 
   size_t ranks = plan.numRanks();
   uint32_t traced = options.trace ? std::min<uint64_t>(options.steps, kTracedSteps) : 0;
-  auto timeBytes = checkedMultiply(options.steps, ranks * sizeof(StepTime));
+  auto timeBytes = checkedMultiply(options.steps, ranks * sizeof(TimeSpan));
   if (!timeBytes || *timeBytes > uint64_t(1) << 36)
     return error("too many steps");
   uint64_t timesAt = roundUp(ranks * sizeof(RankSlot)), tracesAt = roundUp(timesAt + *timeBytes), end = tracesAt;
+  auto numInstructions = [&](size_t rank) {
+    return static_cast<uint32_t>(items(plan.programOf(rank).instructions()).size());
+  };
   for (size_t rank = 0; rank < ranks; ++rank)
-    end += roundUp(sizeof(TraceEvent) * traced * items(plan.programOf(rank).instructions()).size());
+    end += roundUp(TraceBuffer::bytes(traced, numInstructions(rank)));
   auto memory = Mapping::shared(end + job.ports.bytes);
   if (!memory)
     return tl::unexpected(memory.error());
   shared = std::move(*memory);
   job.slots = new (shared.data()) RankSlot[ranks]();
-  job.times = reinterpret_cast<StepTime *>(shared.data() + timesAt);
+  job.times = reinterpret_cast<TimeSpan *>(shared.data() + timesAt);
   job.host = shared.data() + end;
   for (size_t rank = 0; traced > 0 && rank < ranks; ++rank) {
-    auto count = static_cast<uint32_t>(items(plan.programOf(rank).instructions()).size());
+    uint32_t count = numInstructions(rank);
     job.traces.push_back({reinterpret_cast<TraceEvent *>(shared.data() + tracesAt), traced, count});
-    tracesAt += roundUp(sizeof(TraceEvent) * traced * count);
+    tracesAt += roundUp(TraceBuffer::bytes(traced, count));
   }
   job.finished = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (job.finished < 0)
@@ -76,6 +80,7 @@ Status Session::State::create(const LoadedPlan &plan, const RunOptions &options)
 }
 
 Status Session::State::runThreads() {
+  CrashHandlers handlers;
   std::vector<std::thread> threads;
   Status status;
   try {
@@ -100,6 +105,7 @@ Status Session::State::runProcesses() {
       prctl(PR_SET_PDEATHSIG, SIGKILL); // nobody is left when the launcher is killed
       if (getppid() != parent)
         _exit(1);
+      CrashHandlers::setDefaults();
       runRank(job, rank);
       _exit(0);
     }
@@ -134,7 +140,10 @@ Status Session::setInput(size_t port, const Tensor &tensor) {
   const plan::Port &input = *items(plan.inputs())[port];
   if (tensor.dtype != input.dtype() || !std::ranges::equal(tensor.shape, numbers(input.shape())))
     return error("input '" + input.name()->str() + "' is " + nameOf(tensor.dtype) + " " + toText(tensor.shape) +
-                 ", the plan takes " + nameOf(input.dtype()) + " " + toText(numbers(input.shape())));
+                 ", the plan takes " + nameOf(input.dtype()) + " " + toText(numbers(input.shape())) +
+                 (tensor.dtype != input.dtype()
+                      ? std::string("; convert it with numpy's astype(\"") + nameOf(input.dtype()) + "\")"
+                      : "; plan the model for other sizes with mpopt --dim"));
   scatterInput(plan, input, tensor, state->job.ports.inputs[port], state->job.host);
   return {};
 }
@@ -151,9 +160,9 @@ std::vector<double> Session::stepSeconds() const {
   size_t ranks = job.plan->numRanks();
   std::vector<double> seconds;
   for (uint64_t step = 0; step < job.options.steps; ++step) {
-    std::span<const StepTime> times(job.times + step * ranks, ranks);
-    int64_t begin = std::ranges::min(times, {}, &StepTime::begin).begin;
-    int64_t end = std::ranges::max(times, {}, &StepTime::end).end;
+    std::span<const TimeSpan> times(job.times + step * ranks, ranks);
+    int64_t begin = std::ranges::min(times, {}, &TimeSpan::begin).begin;
+    int64_t end = std::ranges::max(times, {}, &TimeSpan::end).end;
     seconds.push_back(static_cast<double>(end - begin) * 1e-9);
   }
   return seconds;
@@ -164,7 +173,9 @@ double Session::loadSeconds(size_t rank) const {
 }
 
 Status Session::writeTrace(const std::string &path) const {
-  return runtime::writeTrace(path, state->job.plan->plan(), state->job.traces);
+  const Job &job = state->job;
+  return runtime::writeTrace(path, job.plan->plan(),
+                             {job.traces, {job.times, job.options.steps * job.plan->numRanks()}});
 }
 
 } // namespace mpopt::runtime

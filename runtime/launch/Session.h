@@ -9,15 +9,19 @@
 namespace mpopt::runtime {
 
 struct RunOptions {
-  bool processes = false;     // one process per rank instead of one thread
-  uint64_t steps = 1;         // how often the program runs, always on the same inputs
-  double timeoutSeconds = 60; // the run is given up when no rank gets on for so long
-  bool trace = false;         // keep times of the instructions of the latest steps
+  bool processes = false;        // one process per rank instead of one thread
+  uint64_t steps = 1;            // how often the program runs, always on the same inputs
+  double timeoutSeconds = 60;    // the run is given up when no rank gets on for so long
+  bool trace = false;            // keep times of the instructions of the latest steps
+  double threadGraceSeconds = 3; // after a failure, how long ranks that are threads may take to stop
 };
 
 /// One run of a plan on this host. Inputs are set, run() starts the ranks, runs all steps and waits for the ranks to end, then outputs can be
 /// read. When a rank dies, fails or stalls, all are stopped and run() says which, at which step, in which instruction. No process
-/// and no shared memory outlives the session.
+/// and no shared memory outlives the session; nothing of it ever has a name in the file system.
+///
+/// Ranks that are processes are stopped whatever they do. Ranks that are threads stop at their next instruction or while they wait; one that
+/// crashed, or does not stop in time, cannot be removed, so the whole process ends, with the failure on stderr and exit code 1.
 class Session {
 public:
   /// `plan` must outlive the session.

@@ -1,3 +1,4 @@
+#include "launch/Crash.h"
 #include "launch/RankBody.h"
 
 #include <cerrno>
@@ -12,9 +13,9 @@
 namespace mpopt::runtime {
 namespace {
 
-constexpr int kLookMilliseconds = 100;
-/// How long ranks may take to stop by themselves. Ending threads ends the whole program, so they get longer.
-constexpr double kProcessGraceSeconds = 0.2, kThreadGraceSeconds = 3;
+constexpr int kLookMilliseconds = 20;
+/// How long processes may take to stop by themselves once one has failed.
+constexpr double kProcessGraceSeconds = 0.05;
 
 double secondsSince(int64_t then) { return static_cast<double>(now() - then) * 1e-9; }
 
@@ -42,9 +43,11 @@ public:
           look(rank);
       if (failure.empty())
         lookForStall();
-      else if (secondsSince(failedAt) > (pids.empty() ? kThreadGraceSeconds : kProcessGraceSeconds))
+      else if (secondsSince(failedAt) > (pids.empty() ? job.options.threadGraceSeconds : kProcessGraceSeconds))
         stopTheRest();
     }
+    if (crashed)
+      stopTheRest();
     if (failure.empty())
       return {};
     return error(failure);
@@ -58,13 +61,17 @@ private:
       if (!slot.left.load(std::memory_order_acquire))
         return;
       how = "died";
+      if (int signal = slot.crashed.load()) {
+        how += " (" + describeSignal(signal) + ")";
+        crashed = true;
+      }
     } else {
       int status = 0;
       pid_t pid = waitpid(pids[rank], &status, WNOHANG);
       if (pid == 0 || (pid < 0 && errno == EINTR))
         return;
       if (pid > 0 && WIFSIGNALED(status))
-        how = "died (signal " + std::to_string(WTERMSIG(status)) + ")";
+        how = "died (" + describeSignal(WTERMSIG(status)) + ")";
       else if (pid > 0)
         how = "died (exit code " + std::to_string(WEXITSTATUS(status)) + ")";
       polled[rank + 1].fd = (close(polled[rank + 1].fd), -1);
@@ -84,6 +91,9 @@ private:
     uint32_t instruction = progress.instruction.load();
     if (instruction == Progress::kLoading)
       return "while it was loading";
+    if (progress.step.load() == Progress::kInit)
+      return "while it was loading, in init " +
+             describe(job.plan->plan(), job.plan->programOf(rank), instruction, true);
     std::string step = "at step " + std::to_string(progress.step.load());
     return instruction == Progress::kBetweenSteps
                ? step + " between instructions"
@@ -119,8 +129,11 @@ private:
   unsigned mostBehind() const {
     auto key = [&](unsigned rank) {
       const Progress &progress = job.slots[rank].progress;
-      uint32_t instruction = progress.instruction.load() + 2; // loading, between steps, 0, 1, ...
-      return std::tuple(ended[rank], progress.waiting.load(), progress.step.load(), instruction == 1 ? 0 : instruction);
+      uint64_t step = progress.step.load();
+      uint32_t instruction = progress.instruction.load();
+      bool loaded = step != Progress::kInit && instruction != Progress::kLoading;
+      uint32_t order = instruction == Progress::kBetweenSteps ? 0 : instruction + 1;
+      return std::tuple(ended[rank], progress.waiting.load(), loaded, step, order);
     };
     unsigned worst = 0;
     for (unsigned rank = 1; rank < ended.size(); ++rank)
@@ -136,7 +149,7 @@ private:
     }
     for (unsigned rank = 0; rank < ended.size(); ++rank)
       if (!ended[rank])
-        kill(pids[rank], SIGKILL);
+        kill(pids[rank], SIGKILL); // ends stopped processes, too
   }
 
   const Job &job;
@@ -144,6 +157,7 @@ private:
   std::vector<pollfd> polled;
   std::vector<bool> ended;
   size_t numEnded = 0;
+  bool crashed = false; // a thread that will never end
   uint64_t beats = 0;
   int64_t lastProgress, failedAt = 0;
   std::string failure;

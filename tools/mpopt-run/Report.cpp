@@ -1,10 +1,7 @@
 #include "Report.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace mpopt::run {
@@ -72,15 +69,6 @@ std::string makeReport(const runtime::LoadedPlan &plan, const runtime::Session &
   json account = json::parse(runtime::text(plan.plan().account()), nullptr, /*allow_exceptions=*/false);
   report["account"] = account.is_discarded() ? json() : account;
   return report.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
-}
-
-Status writeText(const std::string &path, const std::string &contents) {
-  std::ofstream file(path);
-  file << contents;
-  file.close();
-  if (!file)
-    return error("cannot write '" + path + "': " + std::strerror(errno));
-  return {};
 }
 
 } // namespace mpopt::run

@@ -21,9 +21,6 @@ struct CheckResult {
 std::string makeReport(const runtime::LoadedPlan &plan, const runtime::Session &session,
                        const std::map<std::string, CheckResult> &checks);
 
-/// Writes a whole file; the error names it.
-Status writeText(const std::string &path, const std::string &contents);
-
 } // namespace mpopt::run
 
 #endif // MPOPT_TOOLS_MPOPT_RUN_REPORT_H

@@ -2,12 +2,15 @@
 #include "Arguments.h"
 #include "Report.h"
 #include "Tensors.h"
+#include "format/FatalErrors.h"
+#include "format/OutputFile.h"
 #include "launch/Session.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <new>
 #include <set>
 #include <unistd.h>
 
@@ -54,6 +57,20 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.footer(kFooter);
 }
 
+/// Whether the trace and the report can be written, before a long run.
+Status checkFiles(const Arguments &args) {
+  for (const std::string &path : {args.traceFile, args.jsonFile}) {
+    if (path.empty())
+      continue;
+    for (const std::string &other : {args.plan, args.traceFile != path ? args.traceFile : std::string()})
+      if (runtime::sameFile(path, other))
+        return error("'" + path + "' would overwrite '" + other + "'; choose another name");
+    if (auto file = runtime::OutputFile::create(path); !file)
+      return tl::unexpected(file.error());
+  }
+  return {};
+}
+
 /// Makes the output folder, so that a long run does not end in a folder that cannot be written.
 Status prepareFolder(const Arguments &args, const plan::Plan &plan) {
   if (args.outputDir.empty())
@@ -75,19 +92,22 @@ Status setInputs(const Arguments &args, const plan::Plan &plan, Session &session
   auto given = readTensors("--input", args.inputs, plan.inputs());
   if (!given)
     return tl::unexpected(given.error());
-  std::string random;
+  std::string random, missing;
   auto ports = runtime::items(plan.inputs());
   for (size_t i = 0; i < ports.size(); ++i) {
     auto found = given->find(ports[i]->name()->str());
     if (found == given->end() && !given->empty())
-      return error("input '" + ports[i]->name()->str() +
-                   "' is missing; give all with --input, or none for random ones");
+      missing += (missing.empty() ? "" : ", ") + ports[i]->name()->str();
+    if (!missing.empty())
+      continue;
     if (found == given->end())
       random += (random.empty() ? "" : ", ") + ports[i]->name()->str();
     Status status = session.setInput(i, found == given->end() ? randomTensor(*ports[i], args.seed, i) : found->second);
     if (!status)
       return status;
   }
+  if (!missing.empty())
+    return error("--input is missing for " + missing + "; give all inputs, or none for random ones");
   if (!random.empty())
     std::printf("random inputs (seed %llu): %s\n", static_cast<unsigned long long>(args.seed), random.c_str());
   return {};
@@ -134,13 +154,15 @@ Status execute(const Arguments &args) {
   auto plan = LoadedPlan::open(args.plan, args.sourceDir);
   if (!plan)
     return tl::unexpected(plan.error());
+  if (Status status = checkFiles(args); !status)
+    return status;
   if (Status status = prepareFolder(args, plan->plan()); !status)
     return status;
   auto references = readReferences(args, plan->plan());
   if (!references)
     return tl::unexpected(references.error());
-  auto session =
-      Session::create(*plan, {args.ranks == "processes", args.repeat, args.timeoutSeconds, !args.traceFile.empty()});
+  auto session = Session::create(*plan, {args.ranks == "processes", args.repeat, args.timeoutSeconds,
+                                         !args.traceFile.empty(), /*threadGraceSeconds=*/0.05});
   if (!session)
     return tl::unexpected(session.error());
   if (Status status = setInputs(args, plan->plan(), *session); !status)
@@ -159,7 +181,7 @@ Status execute(const Arguments &args) {
     if (Status status = session->writeTrace(args.traceFile); !status)
       return status;
   if (!args.jsonFile.empty())
-    if (Status status = writeText(args.jsonFile, makeReport(*plan, *session, checks)); !status)
+    if (Status status = runtime::writeFile(args.jsonFile, makeReport(*plan, *session, checks)); !status)
       return status;
   for (const auto &[name, check] : checks)
     if (!check.passed)
@@ -181,7 +203,13 @@ int main(int argc, char **argv) {
     std::fprintf(stderr, "mpopt-run: error: %s (see --help)\n", failure.what());
     return 1;
   }
-  Status status = execute(args);
+  runtime::reportFatalErrors("mpopt-run");
+  Status status;
+  try {
+    status = execute(args);
+  } catch (const std::bad_alloc &) {
+    runtime::failOutOfMemory();
+  }
   if (!status)
     std::fprintf(stderr, "mpopt-run: error: %s\n", status.error().message.c_str());
   return status ? 0 : 1;

@@ -1,11 +1,17 @@
 //===- mpopt.cpp - ONNX model in, plan for many devices out ---------------===//
 
 #include "Diagnostics.h"
+#include "Explain.h"
+#include "Inspect.h"
+#include "Text.h"
+#include "format/FatalErrors.h"
+#include "format/OutputFile.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mpopt/Machine/Calibrate.h"
 #include "mpopt/Machine/Machine.h"
 #include "mpopt/Pipelines/Compile.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
@@ -14,6 +20,8 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
+#include <new>
+#include <optional>
 
 using namespace mpopt;
 
@@ -23,7 +31,7 @@ struct Arguments {
   std::string model, output, machine = "host", strategy, objective = "latency", emit, pin, json, cpu = "native";
   std::vector<std::string> dims;
   int64_t devices = 1;
-  bool explain = false;
+  bool explain = false, dryRun = false;
 };
 
 int fail(const std::string &message) {
@@ -61,7 +69,8 @@ void addOptions(CLI::App &app, Arguments &arguments) {
   app.add_option("--emit", arguments.emit, "Prints the IR of a stage and stops: nn, planned, partitioned or rt")
       ->check(CLI::IsMember({"nn", "planned", "partitioned", "rt"}));
   app.add_flag("--explain", arguments.explain,
-               "Prints what was chosen for each operator, its cost and the runner-up's");
+               "Prints what was chosen for each block of the model, its cost and what the next best would cost");
+  app.add_flag("--dry-run", arguments.dryRun, "Plans and accounts, but writes no plan; weights may be absent");
   app.add_option("--json", arguments.json, "Writes the account of the plan to a file")->type_name("FILE");
 }
 
@@ -78,18 +87,11 @@ Result<std::string> readFile(const std::string &path) {
   return std::string(std::istreambuf_iterator<char>(stream), {});
 }
 
-std::string bytesText(double bytes) {
-  const char *units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  int unit = 0;
-  for (; bytes >= 1024 && unit < 4; ++unit)
-    bytes /= 1024;
-  return llvm::formatv(unit == 0 ? "{0:f0} {1}" : "{0:f1} {1}", bytes, units[unit]).str();
-}
-
-/// The short account that every compilation prints.
+/// The short account that every compilation prints; `output` is empty when nothing was written.
 void printAccount(const llvm::json::Object &account, const std::string &output) {
   auto number = [&](llvm::StringRef key) { return account.getNumber(key).value_or(0); };
-  llvm::outs() << "wrote " << output << " for " << *account.getInteger("devices") << " device(s)";
+  llvm::outs() << (output.empty() ? "a plan" : "wrote " + output) << " for " << *account.getInteger("devices")
+               << " device(s)";
   if (auto mesh = account.getString("mesh"); mesh && !mesh->empty())
     llvm::outs() << " (mesh " << *mesh << ")";
   llvm::outs() << "\n  predicted time   " << llvm::formatv("{0:f3} ms", number("predicted_seconds") * 1e3)
@@ -99,32 +101,8 @@ void printAccount(const llvm::json::Object &account, const std::string &output) 
   for (const llvm::json::Value &bytes : *account.getArray("memory_bytes"))
     most = std::max(most, bytes.getAsNumber().value_or(0));
   llvm::outs() << "\n  memory           " << bytesText(most) << " per device at most\n  collectives      ";
-  const llvm::json::Array &collectives = *account.getArray("collectives");
-  if (collectives.empty())
-    llvm::outs() << "none";
-  llvm::interleave(
-      collectives, llvm::outs(),
-      [](const llvm::json::Value &value) {
-        const llvm::json::Object &kind = *value.getAsObject();
-        llvm::outs() << *kind.getInteger("count") << " " << *kind.getString("kind") << " ("
-                     << bytesText(*kind.getNumber("bytes")) << ")";
-      },
-      ", ");
+  llvm::outs() << collectivesText(*account.getArray("collectives"));
   llvm::outs() << "\n";
-}
-
-int writeJson(const std::string &path, const std::string &text) {
-  std::ofstream stream(path + ".tmp");
-  stream << text << "\n";
-  stream.close();
-  std::error_code code;
-  if (stream)
-    code = llvm::sys::fs::rename(path + ".tmp", path);
-  if (!stream || code) {
-    llvm::sys::fs::remove(path + ".tmp");
-    return fail("cannot write '" + path + "'; choose another place with --json");
-  }
-  return 0;
 }
 
 Result<CompileOptions> makeOptions(const Arguments &arguments, const machine::Machine &machine) {
@@ -135,6 +113,7 @@ Result<CompileOptions> makeOptions(const Arguments &arguments, const machine::Ma
   options.plan.machine = &machine;
   options.plan.devices = arguments.devices;
   options.plan.objective = arguments.objective;
+  options.plan.explain = arguments.explain;
   if (!arguments.strategy.empty()) {
     auto strategy = planning::parseStrategy(arguments.strategy);
     if (!strategy)
@@ -158,8 +137,29 @@ Result<CompileOptions> makeOptions(const Arguments &arguments, const machine::Ma
                       .Case("planned", Stage::Planned)
                       .Case("partitioned", Stage::Partitioned)
                       .Case("rt", Stage::RT)
-                      .Default(Stage::Plan);
+                      .Default(arguments.dryRun ? Stage::RT : Stage::Plan);
   return options;
+}
+
+/// The file for the account, opened before the work begins; nothing when none is asked for.
+Result<std::optional<runtime::OutputFile>> openJson(const Arguments &arguments, const std::string &output) {
+  if (arguments.json.empty())
+    return std::nullopt;
+  std::string weights = llvm::StringRef(output).ends_with(".mpplan") ? output.substr(0, output.size() - 7) : output;
+  for (const std::string &other : {arguments.model, output, weights + ".weights.bin"})
+    if (arguments.json == other || runtime::sameFile(arguments.json, other))
+      return error("'" + arguments.json + "' is the model, the plan or its weights; choose another name with --json");
+  auto file = runtime::OutputFile::create(arguments.json);
+  if (!file)
+    return error(file.error().message + " with --json");
+  return std::optional(std::move(*file));
+}
+
+int writeJson(runtime::OutputFile &file, const std::string &text) {
+  file.write(text);
+  file.write("\n");
+  Status status = file.commit();
+  return status ? 0 : fail(status.error().message + " with --json");
 }
 
 int compileModel(const Arguments &arguments) {
@@ -171,6 +171,9 @@ int compileModel(const Arguments &arguments) {
   auto options = makeOptions(arguments, *machine);
   if (!options)
     return fail(options.error().message);
+  auto json = openJson(arguments, options->output);
+  if (!json)
+    return fail(json.error().message);
 
   mlir::DialectRegistry registry;
   registerAll(registry);
@@ -182,18 +185,18 @@ int compileModel(const Arguments &arguments) {
   progress.clear();
   if (failed(result))
     return 1;
-  if (options->until != Stage::Plan) {
+  if (!arguments.emit.empty()) {
     mlir::OpPrintingFlags flags;
     (*result->module)->print(llvm::outs(), flags.elideLargeElementsAttrs(64));
     llvm::outs() << "\n";
     return 0;
   }
-  if (arguments.explain)
-    llvm::outs() << planning::formatReport(result->report);
   auto account = llvm::json::parse(result->account);
+  if (account && arguments.explain)
+    printExplanation(*account->getAsObject(), llvm::outs());
   if (account)
-    printAccount(*account->getAsObject(), options->output);
-  return arguments.json.empty() ? 0 : writeJson(arguments.json, result->account);
+    printAccount(*account->getAsObject(), arguments.dryRun ? "" : options->output);
+  return *json ? writeJson(**json, result->account) : 0;
 }
 
 int calibrateMachine(std::string path) {
@@ -213,6 +216,9 @@ int calibrateMachine(std::string path) {
 } // namespace
 
 int main(int argc, char **argv) {
+  runtime::reportFatalErrors("mpopt");
+  std::set_new_handler(runtime::failOutOfMemory);
+  llvm::install_bad_alloc_error_handler([](void *, const char *, bool) { runtime::failOutOfMemory(); });
   CLI::App app{
       "Compiles an ONNX model into a plan for many devices: chooses how to shard it by a cost model, inserts the\n"
       "collectives, generates code. Run the plan with mpopt-run."};
@@ -224,6 +230,17 @@ int main(int argc, char **argv) {
   std::string calibrated;
   CLI::App *calibrate = app.add_subcommand("calibrate", "Measures this machine and keeps the result as machine 'host'");
   calibrate->add_option("-o,--output", calibrated, "Writes the machine file there instead")->type_name("FILE");
+  InspectArguments inspected;
+  CLI::App *inspectCommand =
+      app.add_subcommand("inspect", "Prints what a model or a plan is: inputs, operators, memory, what runs where");
+  inspectCommand->add_option("file", inspected.file, "ONNX model or plan")
+      ->required()
+      ->type_name("MODEL.onnx|PLAN.mpplan");
+  inspectCommand
+      ->add_option("--dim", inspected.dims, "Binds dimensions of a model, to see what memory it takes; repeatable")
+      ->type_name("NAME=SIZE")
+      ->allow_extra_args(false);
+  inspectCommand->add_flag("--json", inspected.json, "Prints JSON");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &parseError) {
@@ -231,9 +248,10 @@ int main(int argc, char **argv) {
       return app.exit(parseError);
     return fail(std::string(parseError.what()) + "; see mpopt --help");
   }
-  if (calibrate->parsed()) {
+  if (calibrate->parsed())
     return calibrateMachine(calibrated);
-  }
+  if (inspectCommand->parsed())
+    return inspect(inspected);
   if (arguments.model.empty())
     return fail("give a model: mpopt MODEL.onnx --devices N; see mpopt --help");
   return compileModel(arguments);

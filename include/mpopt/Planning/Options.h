@@ -71,6 +71,8 @@ struct PlanOptions {
   std::vector<Pin> pins;
   /// Bytes that a plan may use per device; the machine's when not given.
   std::optional<int64_t> memoryLimit;
+  /// Whether to find out what the next best decisions would cost.
+  bool explain = false;
 };
 
 } // namespace mpopt::planning

@@ -20,12 +20,46 @@ struct OpReport {
   double runnerUpSeconds = 0; ///< How much more the step would take with it, all else as it is.
 };
 
+/// What is known of the next best decision: that there is none, that it was not looked for (a very large problem), that no better one exists,
+/// or the best that was found.
+enum class RunnerUp { None, Skipped, Exact, Found };
+
+/// How one operator that matters (a matrix product, attention, a convolution, an embedding) is spread.
+struct LayoutReport {
+  std::string node, op;
+  std::string words; ///< "column-parallel x4".
+  double computeSeconds = 0, commSeconds = 0;
+  RunnerUp runnerUpState = RunnerUp::Skipped;
+  std::string runnerUp; ///< The best other words, when in every copy of the block the operator is spread otherwise.
+  double runnerUpSeconds = 0; ///< How much more the step would take with it, everything else chosen anew.
+};
+
+/// Operators of no great interest that are spread in the same words.
+struct OtherLayout {
+  std::string words;
+  int64_t operators = 0;
+  double seconds = 0;
+};
+
+/// A stretch of the model, or a layer that occurs `count` times. Times and bytes are those of one copy, on one device.
+struct BlockReport {
+  std::string name, lastName; ///< Of the first copy and, where there are several, of the last.
+  int64_t count = 1, operators = 0;
+  double computeSeconds = 0, commSeconds = 0;
+  int64_t weightBytes = 0;
+  int64_t peakBytes = 0; ///< Most run-time memory at a time while the block runs, whatever it belongs to.
+  std::vector<LayoutReport> layouts;
+  std::vector<OtherLayout> others;
+  std::vector<std::string> nodes; ///< Of all copies, in the order of the program.
+};
+
 struct PlanReport {
-  double predictedSeconds = 0;  ///< One step.
-  double lowerBoundSeconds = 0; ///< No plan takes less, by the same cost model.
-  int64_t memoryBytes = 0;      ///< Most that one device holds at a time.
-  int64_t weightBytes = 0;      ///< Of that, weights and other values computed once.
-  std::vector<OpReport> ops;    ///< In the order of the program.
+  double predictedSeconds = 0;     ///< One step.
+  double lowerBoundSeconds = 0;    ///< No plan takes less, by the same cost model.
+  int64_t memoryBytes = 0;         ///< Most that one device holds at a time.
+  int64_t weightBytes = 0;         ///< Of that, weights and other values computed once.
+  std::vector<OpReport> ops;       ///< In the order of the program.
+  std::vector<BlockReport> blocks; ///< The same by blocks; only with PlanOptions::explain.
 };
 
 /// Chooses a sharding for every value of @main and writes it down: adds `shd.mesh @mesh`, `shd.in` and `shd.out` on every operator, and

@@ -11,20 +11,6 @@ using namespace mpopt::onnx;
 
 namespace {
 
-Result<proto::ModelProto> parse(llvm::StringRef path) {
-  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!buffer)
-    return error("cannot read '" + path.str() + "': " + buffer.getError().message());
-  auto bytes = cutTensors((*buffer)->getBuffer());
-  if (!bytes)
-    return error("'" + path.str() + "' is " + bytes.error().message);
-  proto::ModelProto model;
-  if (bytes->size() > INT_MAX || !model.ParseFromArray(bytes->data(), static_cast<int>(bytes->size())) ||
-      !model.has_graph())
-    return error("'" + path.str() + "' is not an ONNX model, or cut short");
-  return model;
-}
-
 proto::OperatorSetIdProto *defaultOpset(proto::ModelProto &model) {
   for (auto &opset : *model.mutable_opset_import())
     if (opset.domain().empty() || opset.domain() == "ai.onnx")
@@ -94,8 +80,22 @@ Result<proto::ModelProto> normalise(proto::ModelProto model, const std::string &
 
 } // namespace
 
+Result<proto::ModelProto> mpopt::onnx::parseModel(llvm::StringRef path) {
+  auto buffer = llvm::MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+  if (!buffer)
+    return error("cannot read '" + path.str() + "': " + buffer.getError().message());
+  auto bytes = cutTensors((*buffer)->getBuffer());
+  if (!bytes)
+    return error("'" + path.str() + "' is " + bytes.error().message);
+  proto::ModelProto model;
+  if (bytes->size() > INT_MAX || !model.ParseFromArray(bytes->data(), static_cast<int>(bytes->size())) ||
+      !model.has_graph())
+    return error("'" + path.str() + "' is not an ONNX model, or cut short");
+  return model;
+}
+
 Result<proto::ModelProto> mpopt::onnx::loadModel(llvm::StringRef path, llvm::ArrayRef<std::string> dimFlags) {
-  auto model = parse(path);
+  auto model = parseModel(path);
   if (!model)
     return model;
   if (auto bound = bindDims(*model->mutable_graph(), dimFlags); !bound)

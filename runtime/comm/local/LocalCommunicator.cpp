@@ -14,9 +14,9 @@ struct Message {
   Progress &progress;
 
   Status wait(std::atomic<uint32_t> &word, std::atomic<uint32_t> &sleepers, uint32_t value) {
-    progress.waiting.store(1, std::memory_order_relaxed);
+    progress.beginWait();
     bool done = waitWhile(word, value, sleepers, {&fabric.abort(), fabric.spins()});
-    progress.waiting.store(0, std::memory_order_relaxed);
+    progress.endWait();
     return done ? Status() : error(kGivenUp);
   }
 };
@@ -87,10 +87,10 @@ Result<LaunchPtr> LocalCommunicator::prepareRecv(uint32_t peer, uint32_t tag, co
 }
 
 Status LocalCommunicator::barrier() {
-  progress.waiting.store(1, std::memory_order_relaxed);
+  progress.beginWait();
   bool all =
       fabric.world().arriveAndWait(static_cast<uint32_t>(fabric.plan().numRanks()), {&fabric.abort(), fabric.spins()});
-  progress.waiting.store(0, std::memory_order_relaxed);
+  progress.endWait();
   return all ? Status() : error(kGivenUp);
 }
 

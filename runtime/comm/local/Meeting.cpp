@@ -46,11 +46,11 @@ Status Meeting::meet() {
   unsigned slot = before & 1;
   uint64_t mine = progress.step.load(std::memory_order_relaxed) << 32 | sequence;
   own.announced[slot].store(mine, std::memory_order_relaxed);
-  progress.waiting.store(1, std::memory_order_relaxed);
+  progress.beginWait();
   own.meetings.exchange(before + 1); // before anybody's sleep is looked at
   wake(own.meetings, own.sleepers);
   bool all = waitForOthers(before);
-  progress.waiting.store(0, std::memory_order_relaxed);
+  progress.endWait();
   if (!all)
     return error(kGivenUp);
   return compare(slot, mine);

@@ -185,11 +185,16 @@ TEST(ProgramTest, nothingIsAllocatedAfterLoad) {
   std::vector<std::byte> host(ports.bytes);
   Progress progress[2];
   std::atomic<int> failures{0};
+  auto instructions = static_cast<uint32_t>(items(loaded->programOf(0).instructions()).size());
+  std::vector<TraceEvent> events[2];
   auto body = [&](unsigned rank) {
+    events[rank].resize(2 * TraceBuffer::slots(instructions));
+    TraceBuffer trace{events[rank].data(), 2, instructions};
+    progress[rank].logsWaits = true;
     auto device = (*backend)->createDevice(rank);
     auto communicator = (*backend)->createCommunicator(rank, progress[rank]);
     auto executor =
-        Executor::create({*loaded, rank, **device, **communicator, progress[rank], ports, host.data(), {}, {}});
+        Executor::create({*loaded, rank, **device, **communicator, progress[rank], ports, host.data(), trace, {}});
     bool ok = executor && (*communicator)->barrier();
     counting = true;
     for (uint64_t step = 0; ok && step < 200; ++step)
@@ -204,27 +209,60 @@ TEST(ProgramTest, nothingIsAllocatedAfterLoad) {
   EXPECT_EQ(allocations, 0);
 }
 
+/// The slices of a trace by category; each must lie within one of the category around it, on the same track.
+std::map<std::string, std::vector<nlohmann::json>> slicesOf(const nlohmann::json &trace) {
+  std::map<std::string, std::vector<nlohmann::json>> slices;
+  for (const auto &event : trace["traceEvents"])
+    if (event["ph"] == "X")
+      slices[event["cat"].get<std::string>()].push_back(event);
+  auto lieWithin = [](const std::vector<nlohmann::json> &inner, const std::vector<nlohmann::json> &outer) {
+    constexpr double kRounding = 1e-3;
+    auto end = [](const nlohmann::json &event) { return event["ts"].get<double>() + event["dur"].get<double>(); };
+    return std::ranges::all_of(inner, [&](const nlohmann::json &child) {
+      return std::ranges::any_of(outer, [&](const nlohmann::json &parent) {
+        return child["tid"] == parent["tid"] && child["ts"].get<double>() >= parent["ts"].get<double>() - kRounding &&
+               end(child) <= end(parent) + kRounding;
+      });
+    });
+  };
+  EXPECT_TRUE(lieWithin(slices["wait"], slices["communication"]));
+  EXPECT_TRUE(lieWithin(slices["communication"], slices["step"]));
+  EXPECT_TRUE(lieWithin(slices["kernel"], slices["step"]));
+  return slices;
+}
+
 TEST(ProgramTest, traceHasATrackPerRank) {
-  auto loaded = LoadedPlan::open(sumOfTwo().write());
+  PlanMaker maker = sumOfTwo();
+  // Names that JSON must escape, and one that is no UTF-8.
+  maker.plan.names[1] = "/layer \"0\"\\\n\xc3\xa9";
+  maker.plan.names.push_back("bad \xff byte");
+  maker.plan.programs[0]->instructions[0]->other_nodes = {2};
+  maker.plan.group_sets[0]->axes = "x0";
+  auto loaded = LoadedPlan::open(maker.write());
   ASSERT_TRUE(loaded) << loaded.error().message;
   for (bool processes : {false, true}) {
-    auto session = Session::create(*loaded, {processes, 3, 20, true});
+    auto session = Session::create(*loaded, {processes, 12, 20, true});
     ASSERT_TRUE(session);
     ASSERT_TRUE(session->run());
     std::string path = testFolder() + "/trace.json";
     ASSERT_TRUE(session->writeTrace(path));
     std::ifstream file(path);
-    nlohmann::json trace = nlohmann::json::parse(file);
-    std::map<int, int> eventsOf;
-    uint64_t bytes = 0;
-    for (const auto &event : trace["traceEvents"])
-      if (event["ph"] == "X") {
-        ++eventsOf[event["tid"].get<int>()];
-        EXPECT_EQ(event["name"], "/layer/node");
-        bytes += event["args"].value("bytes", 0);
-      }
-    EXPECT_EQ(eventsOf, (std::map<int, int>{{0, 15}, {1, 15}}));
-    EXPECT_EQ(bytes, 2u * 3 * 2 * 256);
+    auto slices = slicesOf(nlohmann::json::parse(file));
+    // The latest 8 of the 12 steps, on two ranks.
+    EXPECT_EQ(slices["step"].size(), 16u);
+    EXPECT_EQ(slices["step"][0]["name"], "step 4");
+    EXPECT_EQ(slices["communication"].size(), 2u * 8 * 2);
+    EXPECT_EQ(slices["kernel"].size(), 2u * 8 * 2);
+    EXPECT_GE(slices["wait"].size(), slices["communication"].size());
+    for (const auto &event : slices["communication"]) {
+      EXPECT_EQ(event["name"], maker.plan.names[1]);
+      EXPECT_EQ(event["args"]["bytes"], 256);
+      EXPECT_EQ(event["args"]["axes"], "x0");
+      EXPECT_EQ(event["args"]["group"], (std::vector<int>{0, 1}));
+      EXPECT_NEAR(event["args"]["waiting_us"].get<double>() + event["args"]["working_us"].get<double>(), event["dur"],
+                  1e-3);
+    }
+    EXPECT_EQ(slices["kernel"][0]["args"]["also"][0], "bad \xef\xbf\xbd byte");
   }
   EXPECT_FALSE(Session::create(*loaded, {})->writeTrace(testFolder() + "/no/trace.json"));
 }

@@ -2,13 +2,16 @@
 #include "PlanMaker.h"
 
 #include <array>
+#include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace mpopt::runtime {
 namespace {
@@ -20,14 +23,26 @@ struct Outcome {
   std::string text; // of both outputs
 };
 
-Outcome call(const std::string &arguments) {
-  FILE *pipe = popen((std::string(MPOPT_RUN_TOOL) + " " + arguments + " 2>&1").c_str(), "r");
+/// Runs the tool in a shell; `before` is what stands before the command there.
+Outcome call(const std::string &arguments, const std::string &before = "") {
+  FILE *pipe = popen((before + MPOPT_RUN_TOOL + " " + arguments + " 2>&1").c_str(), "r");
   Outcome outcome;
   std::array<char, 4096> part;
   while (size_t bytes = fread(part.data(), 1, part.size(), pipe))
     outcome.text.append(part.data(), bytes);
   outcome.code = WEXITSTATUS(pclose(pipe));
   return outcome;
+}
+
+/// Number of living processes whose environment holds `mark`.
+size_t processesWith(const std::string &mark) {
+  size_t count = 0;
+  for (const auto &entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "environ");
+    std::string environment(std::istreambuf_iterator<char>(file), {});
+    count += environment.find(mark) != std::string::npos && getpid() != std::atoi(entry.path().filename().c_str());
+  }
+  return count;
 }
 
 /// "y/out" = "x" + 1 on two ranks, and the files for it.
@@ -103,9 +118,11 @@ TEST_F(ToolTest, refusals) {
   refused(plan + x + " --ranks cores", "cores");
   refused(plan + x + " --repeat 0", "--repeat");
   refused(plan + x + " --output-dir " + plan, "cannot make folder");
-  EXPECT_THAT(call(plan + x + " --json " + folder + "/no/report.json").text, HasSubstr("no/report.json"));
+  refused(plan + x + " --json " + folder + "/no/report.json", "no/report.json");
   EXPECT_TRUE(writeNpy(folder + "/x.npy", makeTensor(plan::DType::f64, {2, 64}, std::vector<double>(128))));
-  refused(plan + x, "input 'x' is float64 [2, 64], the plan takes float32 [2, 64]");
+  refused(plan + x, "input 'x' is float64 [2, 64], the plan takes float32 [2, 64]; convert it with numpy's astype");
+  EXPECT_TRUE(writeNpy(folder + "/x.npy", makeTensor(plan::DType::f32, {64}, std::vector<double>(64))));
+  refused(plan + x, "input 'x' is float32 [64], the plan takes float32 [2, 64]; plan the model for other sizes");
 }
 
 TEST_F(ToolTest, differenceFails) {
@@ -115,14 +132,74 @@ TEST_F(ToolTest, differenceFails) {
 }
 
 TEST_F(ToolTest, rankThatDies) {
+  for (const char *ranks : {"threads", "processes"})
+    for (const char *how : {"kill", "segv", "bus"}) {
+      std::string fault = "MPOPT_FAULT=" + std::string(how) + ":1:3:1 ";
+      Outcome outcome = call(
+          plan + " --input x=" + folder + "/x.npy --repeat 5 --output-dir " + folder + "/died --ranks " + ranks, fault);
+      EXPECT_EQ(outcome.code, 1);
+      EXPECT_THAT(outcome.text, testing::StartsWith("mpopt-run: error: rank 1 died"));
+      EXPECT_THAT(outcome.text, HasSubstr("at step 3 in all_reduce#1 (node /layer/node)"));
+      EXPECT_EQ(std::ranges::count(outcome.text, '\n'), 1) << outcome.text;
+      EXPECT_TRUE(std::filesystem::is_empty(folder + "/died"));
+    }
+}
+
+/// A launcher that ends early takes its ranks with it.
+TEST_F(ToolTest, launcherThatIsKilled) {
+  for (int signal : {SIGKILL, SIGINT, SIGTERM}) {
+    std::string mark = "MPOPT_TEST_MARK=" + folder;
+    pid_t launcher = fork();
+    if (launcher == 0) {
+      freopen("/dev/null", "w", stdout);
+      setenv("MPOPT_FAULT", "stall:0:1:0", 1);
+      setenv("MPOPT_TEST_MARK", folder.c_str(), 1);
+      execl(MPOPT_RUN_TOOL, MPOPT_RUN_TOOL, plan.c_str(), "--ranks", "processes", "--repeat", "2", nullptr);
+      _exit(127);
+    }
+    auto waitFor = [&](size_t count) {
+      size_t found = count + 1;
+      for (int i = 0; i < 2000 && (found = processesWith(mark)) != count; ++i)
+        usleep(5000);
+      return found;
+    };
+    EXPECT_EQ(waitFor(2), 2u); // the launcher and the rank that hangs; the other has ended
+    kill(launcher, signal);
+    int status = 0;
+    EXPECT_EQ(waitpid(launcher, &status, 0), launcher);
+    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == signal);
+    EXPECT_EQ(waitFor(0), 0u);
+  }
+}
+
+TEST_F(ToolTest, memoryLimit) {
+  PlanMaker maker(2);
+  uint32_t x = maker.work({1, 1 << 28});
+  maker.kernel("add_one", {x}, {x});
+  std::string large = maker.write("large");
   for (const char *ranks : {"threads", "processes"}) {
-    Outcome outcome = call(plan + " --repeat 5 --ranks " + ranks);
-    EXPECT_EQ(outcome.code, 0);
-    setenv("MPOPT_FAULT", "kill:1:3:1", 1);
-    outcome = call(plan + " --input x=" + folder + "/x.npy --repeat 5 --ranks " + ranks);
-    unsetenv("MPOPT_FAULT");
+    Outcome outcome = call(large + " --ranks " + ranks, "ulimit -v 900000; ");
     EXPECT_EQ(outcome.code, 1);
-    EXPECT_THAT(outcome.text, HasSubstr("at step 3 in all_reduce#1 (node /layer/node)"));
+    EXPECT_THAT(outcome.text, testing::StartsWith("mpopt-run: error: cannot get 2048 MiB of memory"));
+  }
+}
+
+TEST_F(ToolTest, outputsThatDoNotFitOnTheDisk) {
+  PlanMaker maker(2);
+  uint32_t x = maker.work({1, 1 << 18});
+  maker.kernel("add_one", {x}, {x});
+  maker.output("x", {static_cast<int32_t>(x)});
+  // The limit lets the kernels be loaded, but not the output of 2 MiB be written.
+  Outcome outcome = call(maker.write("large") + " --output-dir " + folder + "/small", "ulimit -f 512; ");
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.text,
+              HasSubstr("mpopt-run: error: cannot write '" + folder + "/small/x.npy': it would be larger"));
+  EXPECT_TRUE(std::filesystem::is_empty(folder + "/small"));
+  for (const char *flag : {" --trace ", " --json "}) {
+    EXPECT_THAT(call(plan + flag + "/dev/full").text, HasSubstr("cannot write '/dev/full': No space left on device"));
+    // Said before the run, not after.
+    refused(plan + flag + folder + "/no/file", "its folder does not exist");
+    refused(plan + flag + plan, "would overwrite");
   }
 }
 

@@ -1,0 +1,229 @@
+#include "Explain.h"
+#include "mpopt/Search/Solver.h"
+#include "mpopt/Support/BlockNames.h"
+#include "mpopt/Support/Repeats.h"
+#include "llvm/ADT/MapVector.h"
+
+using namespace mlir;
+
+namespace mpopt::planning {
+namespace {
+
+/// Additions that all problems solved again may take together, by a rough estimate of each; a second or two.
+constexpr double kWorkLimit = 6e9;
+
+class Explainer {
+public:
+  Explainer(const Model &model, const search::Solution &solution, const Layouts &layouts, ArrayRef<OpReport> reports)
+      : model(model), solution(solution), layouts(layouts), reports(reports), problem(model.problem) {
+    for (auto [index, decision] : llvm::enumerate(model.decisions))
+      if (decision.kind == Decision::Operator)
+        operators.push_back(index);
+  }
+
+  std::vector<BlockReport> run() {
+    std::vector<BlockReport> blocks;
+    size_t at = 0;
+    for (const Repeat &repeat : findBlocks()) {
+      if (repeat.begin > at)
+        blocks.push_back(describe({at, repeat.begin - at, 1}));
+      blocks.push_back(describe(repeat));
+      at = repeat.end();
+    }
+    if (at < operators.size())
+      blocks.push_back(describe({at, operators.size() - at, 1}));
+    return blocks;
+  }
+
+private:
+  const Decision &decisionOf(size_t number) const { return model.decisions[operators[number]]; }
+  const Option &chosen(size_t number) const {
+    return (*decisionOf(number).options)[solution.choice[operators[number]]];
+  }
+  bool isDecisive(size_t number) const { return Layouts::isDecisive(decisionOf(number).op); }
+
+  /// Equal operators, on equal types, that are spread in the same way have the same number.
+  std::vector<uint64_t> signatures() const {
+    std::map<std::vector<uintptr_t>, uint64_t> known;
+    std::vector<uint64_t> items;
+    for (size_t number = 0; number < operators.size(); ++number) {
+      Operation *op = decisionOf(number).op;
+      std::vector<uintptr_t> key = {reinterpret_cast<uintptr_t>(op->getName().getAsOpaquePointer())};
+      for (Value operand : op->getOperands())
+        key.push_back(reinterpret_cast<uintptr_t>(operand.getType().getAsOpaquePointer()));
+      for (Value result : op->getResults())
+        key.push_back(reinterpret_cast<uintptr_t>(result.getType().getAsOpaquePointer()));
+      key.insert(key.end(), chosen(number).in.begin(), chosen(number).in.end());
+      key.insert(key.end(), chosen(number).out.begin(), chosen(number).out.end());
+      items.push_back(known.try_emplace(key, known.size()).first->second);
+    }
+    return items;
+  }
+
+  std::vector<std::string> namesOf(size_t begin, size_t count) const {
+    std::vector<std::string> names;
+    for (size_t number = begin; number < begin + count; ++number)
+      if (const std::string &name = decisionOf(number).name; !name.empty())
+        names.push_back(name);
+    return names;
+  }
+
+  std::vector<Repeat> findBlocks() const {
+    std::vector<uint64_t> items = signatures();
+    auto accepts = [&](size_t begin, size_t period) {
+      for (size_t number = begin; number < begin + period; ++number)
+        if (isDecisive(number))
+          return true;
+      return false;
+    };
+    auto fit = [&](size_t begin, size_t period) {
+      return static_cast<double>(commonPath(namesOf(begin, period)).size());
+    };
+    return RepeatFinder(items, accepts, fit).run();
+  }
+
+  BlockReport describe(const Repeat &repeat) {
+    BlockReport block;
+    block.count = static_cast<int64_t>(repeat.count);
+    block.operators = static_cast<int64_t>(repeat.period);
+    block.name = blockName(namesOf(repeat.begin, repeat.period));
+    if (repeat.count > 1)
+      block.lastName = blockName(namesOf(repeat.end() - repeat.period, repeat.period));
+    block.nodes = namesOf(repeat.begin, repeat.end() - repeat.begin);
+    for (size_t number = repeat.begin; number < repeat.begin + repeat.period; ++number)
+      block.weightBytes += chosen(number).weightBytes;
+    for (size_t number = repeat.begin; number < repeat.end(); ++number) {
+      block.computeSeconds += reports[number].computeSeconds;
+      block.commSeconds += reports[number].commSeconds;
+    }
+    block.computeSeconds /= static_cast<double>(block.count);
+    block.commSeconds /= static_cast<double>(block.count);
+    block.peakBytes = peakWithin(operators[repeat.begin], operators[repeat.end() - 1] + 1);
+    describeLayouts(repeat, block);
+    return block;
+  }
+
+  /// Most run-time memory while the decisions [begin, end) are carried out.
+  int64_t peakWithin(int64_t begin, int64_t end) const {
+    std::vector<int64_t> change(end - begin + 1, 0);
+    int64_t weightsEnd = static_cast<int64_t>(model.decisions.size());
+    for (auto [node, choice] : llvm::zip_equal(problem.nodes, solution.choice))
+      for (const search::UsageComponent &usage : node.usages) {
+        int64_t first = std::max(usage.interval.first, begin), last = std::min(usage.interval.last, end);
+        bool isWeight = usage.interval.first == 0 && usage.interval.last == weightsEnd;
+        if (isWeight || first >= last)
+          continue;
+        change[first - begin] += usage.usages[choice];
+        change[last - begin] -= usage.usages[choice];
+      }
+    int64_t live = 0, most = 0;
+    for (int64_t step : change)
+      most = std::max(most, live += step);
+    return most;
+  }
+
+  /// One line for each decisive operator; the others by their words.
+  void describeLayouts(const Repeat &repeat, BlockReport &block) {
+    llvm::MapVector<std::string, std::pair<int64_t, double>, std::map<std::string, unsigned>> others;
+    for (size_t number = repeat.begin; number < repeat.begin + repeat.period; ++number) {
+      std::string words = layouts.words(decisionOf(number).op, chosen(number));
+      if (!isDecisive(number)) {
+        auto &[count, seconds] = others[words];
+        ++count;
+        seconds += reports[number].computeSeconds + reports[number].commSeconds;
+        continue;
+      }
+      LayoutReport layout;
+      layout.node = decisionOf(number).name;
+      layout.op = decisionOf(number).op->getName().stripDialect().str();
+      layout.words = words;
+      layout.computeSeconds = reports[number].computeSeconds;
+      layout.commSeconds = reports[number].commSeconds;
+      findRunnerUp(repeat, number, layout);
+      block.layouts.push_back(std::move(layout));
+    }
+    for (auto &[words, sum] : others)
+      block.others.push_back({words, sum.first, sum.second});
+  }
+
+  /// The best plan in which this operator is spread in other words, in every copy of the block.
+  void findRunnerUp(const Repeat &repeat, size_t number, LayoutReport &layout) {
+    const Decision &decision = decisionOf(number);
+    if (optionsLike(number, layout.words).size() == decision.options->size()) {
+      layout.runnerUpState = RunnerUp::None;
+      return;
+    }
+    work += estimate();
+    if (work > kWorkLimit) {
+      layout.runnerUpState = RunnerUp::Skipped;
+      return;
+    }
+    Result<search::Solution> other = solveWithout(repeat, number, layout.words);
+    if (!other) {
+      layout.runnerUpState = RunnerUp::None;
+      return;
+    }
+    layout.runnerUpState = other->optimal ? RunnerUp::Exact : RunnerUp::Found;
+    layout.runnerUp = layouts.words(decision.op, (*decision.options)[other->choice[operators[number]]]);
+    layout.runnerUpSeconds = std::max(0.0, other->cost - solution.cost);
+  }
+
+  /// The options of an operator that are spread in these words.
+  const std::vector<int32_t> &optionsLike(size_t number, const std::string &words) {
+    const Decision &decision = decisionOf(number);
+    auto [it, isNew] = like.try_emplace({decision.options.get(), words});
+    if (isNew)
+      for (auto [index, option] : llvm::enumerate(*decision.options))
+        if (layouts.words(decision.op, option) == words)
+          it->second.push_back(static_cast<int32_t>(index));
+    return it->second;
+  }
+
+  Result<search::Solution> solveWithout(const Repeat &repeat, size_t number, const std::string &words) {
+    std::vector<std::vector<double>> kept;
+    for (size_t copy = 0; copy < repeat.count; ++copy) {
+      size_t at = number + copy * repeat.period;
+      std::vector<double> &costs = problem.nodes[operators[at]].costs;
+      kept.push_back(costs);
+      for (int32_t index : optionsLike(at, words))
+        costs[index] = search::kForbidden;
+    }
+    search::SolveOptions options;
+    options.timeLimit = 0.1;
+    Result<search::Solution> other = search::solve(problem, options);
+    for (size_t copy = 0; copy < repeat.count; ++copy)
+      problem.nodes[operators[number + copy * repeat.period]].costs = std::move(kept[copy]);
+    return other;
+  }
+
+  /// Additions and comparisons to reduce the problem (all pairs of rows and of columns of each matrix) and to eliminate along its edges.
+  double estimate() const {
+    double sum = 0;
+    for (const search::Matrix &matrix : problem.matrices)
+      sum += static_cast<double>(matrix.rows) * matrix.cols * (matrix.rows + matrix.cols);
+    for (const search::Edge &edge : problem.edges) {
+      const search::Matrix &matrix = problem.matrices[edge.matrix];
+      constexpr double kPerEntry = 40;
+      sum += kPerEntry * matrix.rows * matrix.cols;
+    }
+    return sum;
+  }
+
+  const Model &model;
+  const search::Solution &solution;
+  const Layouts &layouts;
+  ArrayRef<OpReport> reports;
+  search::Problem problem;    // changed while an alternative is solved
+  std::vector<int> operators; // decisions that are operators
+  std::map<std::pair<const Options *, std::string>, std::vector<int32_t>> like; // looked up only
+  double work = 0;
+};
+
+} // namespace
+
+std::vector<BlockReport> explainPlan(const Model &model, const search::Solution &solution, const Layouts &layouts,
+                                     ArrayRef<OpReport> perOperator) {
+  return Explainer(model, solution, layouts, perOperator).run();
+}
+
+} // namespace mpopt::planning
