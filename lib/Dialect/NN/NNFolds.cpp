@@ -232,7 +232,8 @@ OpFoldResult ModOp::fold(FoldAdaptor operands) {
 }
 
 OpFoldResult AndOp::fold(FoldAdaptor operands) {
-  if (isSplatOf(operands.getRhs(), 1))
+  bool isBool = resultType(*this).getElementType().isInteger(1);
+  if (isBool && isSplatOf(operands.getRhs(), 1))
     if (OpFoldResult result = same(*this, getLhs()))
       return result;
   if (isSplatOf(operands.getRhs(), 0)) {

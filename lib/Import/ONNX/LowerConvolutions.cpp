@@ -7,6 +7,14 @@ using namespace mpopt::onnx;
 
 namespace {
 
+/// Convolutions and pools compute in f32 where the model holds numbers of 8 or 16 bits.
+Value widened(Node &n, Value x) {
+  return x && Build::elementOf(x).getIntOrFloatBitWidth() <= 16 ? n.cast(x, Float32Type::get(n.context())) : x;
+}
+
+/// `result` of widened operands in the element type of `like`.
+Value narrowed(Node &n, Value result, Value like) { return result ? n.cast(result, Build::elementOf(like)) : result; }
+
 /// Window parameters of one operator, per spatial dimension.
 struct Window {
   SmallVector<int64_t> kernel, strides, dilations, begin, end;
@@ -76,21 +84,7 @@ bool applyCeilMode(Window &w, ArrayRef<int64_t> sizes) {
   return grew;
 }
 
-void lowerConv(Node &n) {
-  Value x = n.in(0), weight = n.in(1);
-  if (!x || !weight)
-    return;
-  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))));
-  if (!w)
-    return;
-  applyAutoPad(n, *w, Build::shapeOf(x).drop_front(2));
-  SmallVector<Value> operands{x, weight};
-  if (n.has(2))
-    operands.push_back(n.opt(2));
-  SmallVector<NamedAttribute> attributes = w->attributes(n);
-  attributes.push_back(n.integer("groups", n.intAttr("group", 1)));
-  n.give(n.make<nn::ConvOp>(operands, attributes));
-}
+void lowerConv(Node &n) { n.give(convolve(n, n.in(0), n.in(1), n.opt(2))); }
 
 void lowerConvTranspose(Node &n) {
   Value x = n.in(0), weight = n.in(1);
@@ -139,10 +133,8 @@ std::optional<Window> poolWindow(Node &n) {
     return std::nullopt;
   ArrayRef<int64_t> sizes = Build::shapeOf(x).drop_front(2);
   applyAutoPad(n, *w, sizes);
-  if (n.intAttr("ceil_mode", 0) && applyCeilMode(*w, sizes) && n.intAttr("count_include_pad", 0)) {
-    n.fail() << "ONNX operator " << n.op << " with both ceil_mode and count_include_pad is not supported";
-    return std::nullopt;
-  }
+  if (n.intAttr("ceil_mode", 0))
+    applyCeilMode(*w, sizes);
   return w;
 }
 
@@ -156,25 +148,79 @@ void lowerMaxPool(Node &n) {
   }
   SmallVector<NamedAttribute> attributes = w->attributes(n);
   attributes.push_back(n.integers("kernel", w->kernel));
-  n.give(n.make<nn::MaxPoolOp>({n.in(0)}, attributes));
+  n.give(narrowed(n, n.make<nn::MaxPoolOp>({widened(n, n.in(0))}, attributes), n.in(0)));
+}
+
+/// The pads at the end that the attributes ask for, without those of ceil_mode; the window's own where auto_pad made them.
+SmallVector<int64_t> paddedEnds(Node &n, const Window &w) {
+  auto pads = n.intsAttr("pads");
+  if (!n.intAttr("ceil_mode", 0))
+    return w.end;
+  SmallVector<int64_t> none(w.end.size(), 0);
+  return pads ? SmallVector<int64_t>(ArrayRef(*pads).drop_front(w.end.size())) : none;
 }
 
 void lowerAveragePool(Node &n) {
   auto w = poolWindow(n);
   if (!w)
     return;
+  Value x = widened(n, n.in(0));
+  bool counts = n.intAttr("count_include_pad", 0);
+  // The pads that the model asks for count, those that rounding up adds do not: the former become real elements.
+  if (SmallVector<int64_t> asked = paddedEnds(n, *w); counts && ArrayRef<int64_t>(asked) != ArrayRef<int64_t>(w->end)) {
+    SmallVector<int64_t> low(2, 0), high(2, 0);
+    llvm::append_range(low, w->begin);
+    llvm::append_range(high, asked);
+    x = n.make<nn::PadOp>({x}, {n.integers("low", low), n.integers("high", high), n.number("value", 0)});
+    for (size_t i = 0; i < asked.size(); ++i) {
+      w->begin[i] = 0;
+      w->end[i] -= asked[i];
+    }
+    counts = false;
+  }
   SmallVector<NamedAttribute> attributes = w->attributes(n);
   attributes.push_back(n.integers("kernel", w->kernel));
-  if (n.intAttr("count_include_pad", 0))
+  if (counts)
     attributes.push_back(n.unit("count_include_pad"));
-  n.give(n.make<nn::AvgPoolOp>({n.in(0)}, attributes));
+  n.give(narrowed(n, n.make<nn::AvgPoolOp>({x}, attributes), n.in(0)));
+}
+
+/// The p-norm of each window: (count * mean of |x|^p) ^ (1 / p), the padding counting as zeros.
+void lowerLpPool(Node &n) {
+  auto w = poolWindow(n);
+  if (!w)
+    return;
+  Value x = n.in(0);
+  double p = static_cast<double>(n.intAttr("p", 2)), count = static_cast<double>(ShapedType::getNumElements(w->kernel));
+  SmallVector<NamedAttribute> attributes = w->attributes(n);
+  attributes.push_back(n.integers("kernel", w->kernel));
+  attributes.push_back(n.unit("count_include_pad"));
+  Value powers = n.make<nn::PowOp>({n.make<nn::AbsOp>({x}), n.like(x, p)});
+  Value sums = n.mul(n.make<nn::AvgPoolOp>({powers}, attributes), n.like(x, count));
+  n.give(n.make<nn::PowOp>({sums, n.like(x, 1 / p)}));
 }
 
 } // namespace
+
+Value mpopt::onnx::convolve(Node &n, Value x, Value weight, Value bias) {
+  if (!x || !weight)
+    return nullptr;
+  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))));
+  if (!w)
+    return nullptr;
+  applyAutoPad(n, *w, Build::shapeOf(x).drop_front(2));
+  SmallVector<Value> operands{widened(n, x), widened(n, weight)};
+  if (bias)
+    operands.push_back(widened(n, bias));
+  SmallVector<NamedAttribute> attributes = w->attributes(n);
+  attributes.push_back(n.integer("groups", n.intAttr("group", 1)));
+  return narrowed(n, n.make<nn::ConvOp>(operands, attributes), x);
+}
 
 void mpopt::onnx::addConvolutions(LoweringTable &table) {
   table["Conv"] = lowerConv;
   table["ConvTranspose"] = lowerConvTranspose;
   table["MaxPool"] = lowerMaxPool;
   table["AveragePool"] = lowerAveragePool;
+  table["LpPool"] = lowerLpPool;
 }

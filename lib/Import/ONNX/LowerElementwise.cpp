@@ -1,5 +1,6 @@
 // Elementwise ONNX operators.
 #include "Node.h"
+#include "Tensors.h"
 #include <cmath>
 #include <limits>
 
@@ -108,47 +109,12 @@ void lowerClip(Node &n) {
 
 void lowerWhere(Node &n) { n.give(n.select(n.in(0), n.in(1), n.in(2))); }
 
-/// MLIR's element type for a value of ONNX's TensorProto.DataType, or null.
-Type elementOf(Builder &b, int64_t dataType) {
-  switch (dataType) {
-  case 1:
-    return b.getF32Type();
-  case 2:
-    return b.getIntegerType(8, false);
-  case 3:
-    return b.getIntegerType(8);
-  case 4:
-    return b.getIntegerType(16, false);
-  case 5:
-    return b.getIntegerType(16);
-  case 6:
-    return b.getI32Type();
-  case 7:
-    return b.getI64Type();
-  case 9:
-    return b.getI1Type();
-  case 10:
-    return b.getF16Type();
-  case 11:
-    return b.getF64Type();
-  case 12:
-    return b.getIntegerType(32, false);
-  case 13:
-    return b.getIntegerType(64, false);
-  case 16:
-    return b.getBF16Type();
-  default:
-    return nullptr;
-  }
-}
-
 void lowerCast(Node &n) {
   Value x = n.in(0);
   int64_t to = n.intAttr("to", 0);
   if (!x)
     return;
-  Builder b(x.getContext());
-  if (Type type = elementOf(b, to))
+  if (Type type = elementTypeOf(n.context(), to))
     return n.give(n.cast(x, type));
   n.fail() << "ONNX operator Cast to data type " << to << " is not supported";
 }
@@ -208,6 +174,10 @@ void mpopt::onnx::addElementwise(LoweringTable &table) {
   table["And"] = binary<nn::AndOp>;
   table["Or"] = binary<nn::OrOp>;
   table["Xor"] = binary<nn::XorOp>;
+  // nn's logical operators work on the bits of integers.
+  table["BitwiseAnd"] = binary<nn::AndOp>;
+  table["BitwiseOr"] = binary<nn::OrOp>;
+  table["BitwiseXor"] = binary<nn::XorOp>;
   table["Mean"] = lowerMean;
   table["Pow"] = lowerPow;
   table["Mod"] = lowerMod;

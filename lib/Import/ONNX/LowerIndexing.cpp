@@ -89,17 +89,104 @@ void lowerGatherNd(Node &n) {
   n.give(n.make<nn::GatherNdOp>({n.in(0), n.in(1)}, {n.integer("batch_dims", n.intAttr("batch_dims", 0))}));
 }
 
-void lowerScatterNd(Node &n) {
+/// ScatterND with the reduction of the node's attribute.
+Value scatter(Node &n, Value x, Value indices, Value updates) {
   std::string name = n.textAttr("reduction", "none");
   SmallVector<NamedAttribute> attributes;
   StringRef kind = name == "add" ? "sum" : name == "mul" ? "prod" : StringRef(name);
   if (auto reduction = nn::symbolizeReduceKind(kind)) {
     attributes.push_back({"reduction", nn::ReduceKindAttr::get(n.context(), *reduction)});
   } else if (name != "none") {
-    n.fail() << "ONNX operator ScatterND has no reduction '" << name << "'";
-    return;
+    n.fail() << "ONNX operator " << n.op << " has no reduction '" << name << "'";
+    return nullptr;
   }
-  n.give(n.make<nn::ScatterNdOp>({n.in(0), n.in(1), n.in(2)}, attributes));
+  return n.make<nn::ScatterNdOp>({x, indices, updates}, attributes);
+}
+
+void lowerScatterNd(Node &n) { n.give(scatter(n, n.in(0), n.in(1), n.in(2))); }
+
+/// ScatterND at [.., i, ..] with the index put in place of the axis' own position.
+void lowerScatterElements(Node &n) {
+  Value x = n.in(0), indices = n.in(1), updates = n.in(2);
+  if (!x || !indices || !updates)
+    return;
+  int64_t rank = Build::rankOf(x), axis = n.axis(n.intAttr("axis", 0), rank);
+  SmallVector<int64_t> shape(Build::shapeOf(indices)), wide(shape);
+  if (n.hasFailed() || static_cast<int64_t>(shape.size()) != rank)
+    return;
+  wide.push_back(1);
+  Type i64 = IntegerType::get(n.context(), 64);
+  SmallVector<Value> places;
+  for (int64_t d = 0; d < rank; ++d) {
+    SmallVector<int64_t> line(rank + 1, 1);
+    line[d] = shape[d];
+    places.push_back(d == axis ? n.reshape(n.cast(indices, i64), wide)
+                               : n.broadcast(n.iota(RankedTensorType::get(line, i64), d, 0, 1), wide));
+  }
+  n.give(scatter(n, x, n.concat(places, rank), updates));
+}
+
+/// Elements along the axis (without one, of the flattened tensor) where the condition, a constant, holds.
+void lowerCompress(Node &n) {
+  Value x = n.in(0);
+  auto condition = n.in(1) ? n.ints(1, "condition") : std::nullopt;
+  if (!x || !condition)
+    return;
+  if (!n.hasAttr("axis"))
+    x = n.reshape(x, {Build::typeOf(x).getNumElements()});
+  int64_t axis = n.axis(n.intAttr("axis", 0), Build::rankOf(x));
+  SmallVector<int64_t> places;
+  for (auto [i, holds] : llvm::enumerate(*condition))
+    if (holds)
+      places.push_back(static_cast<int64_t>(i));
+  n.give(pick(n, x, axis, places));
+}
+
+/// The cache with an update written along the axis (-2), from a place per row on, modulo its length if circular.
+void lowerTensorScatter(Node &n) {
+  Value cache = n.in(0), update = n.in(1), starts = n.opt(2);
+  if (!cache || !update)
+    return;
+  int64_t rank = Build::rankOf(cache), axis = n.axis(n.intAttr("axis", -2), rank);
+  if (n.hasFailed() || Build::rankOf(update) != rank || axis == 0)
+    return;
+  int64_t length = Build::shapeOf(cache)[axis], count = Build::shapeOf(update)[axis];
+  SmallVector<int64_t> line(rank, 1), row(rank, 1);
+  line[axis] = length;
+  row[0] = Build::shapeOf(cache)[0];
+  Type i64 = IntegerType::get(n.context(), 64);
+  Value from = n.iota(RankedTensorType::get(line, i64), axis, 0, 1);
+  if (starts)
+    from = n.sub(from, n.reshape(n.cast(starts, i64), row));
+  if (n.textAttr("mode", "linear") == "circular")
+    from = n.make<nn::ModOp>({from, n.like(from, static_cast<double>(length))});
+  Value last = n.like(from, static_cast<double>(count - 1)), zero = n.like(from, 0);
+  Value written =
+      n.make<nn::AndOp>({n.compare(nn::Predicate::Ge, from, zero), n.compare(nn::Predicate::Le, from, last)});
+  Value place = n.make<nn::MaxOp>({n.make<nn::MinOp>({from, last}), zero});
+  Value taken =
+      n.make<nn::GatherElementsOp>({update, n.broadcast(place, Build::shapeOf(cache))}, {n.integer("axis", axis)});
+  n.give(n.select(written, taken, cache));
+}
+
+/// The first lens[b] elements along the time axis in reverse, the rest as they are.
+void lowerReverseSequence(Node &n) {
+  Value x = n.in(0), lengths = n.in(1);
+  if (!x || !lengths)
+    return;
+  int64_t rank = Build::rankOf(x), time = n.axis(n.intAttr("time_axis", 0), rank);
+  int64_t batch = n.axis(n.intAttr("batch_axis", 1), rank);
+  if (n.hasFailed() || time == batch)
+    return;
+  SmallVector<int64_t> line(rank, 1), row(rank, 1);
+  line[time] = Build::shapeOf(x)[time];
+  row[batch] = Build::shapeOf(x)[batch];
+  Type i64 = IntegerType::get(n.context(), 64);
+  Value place = n.iota(RankedTensorType::get(line, i64), time, 0, 1);
+  Value length = n.reshape(n.cast(lengths, i64), row);
+  Value mirrored = n.sub(n.sub(length, place), n.splat(1, i64));
+  Value from = n.select(n.compare(nn::Predicate::Lt, place, length), mirrored, place);
+  n.give(n.make<nn::GatherElementsOp>({x, n.broadcast(from, Build::shapeOf(x))}, {n.integer("axis", time)}));
 }
 
 /// indices == 0 .. depth - 1 along a new axis picks the on value.
@@ -160,6 +247,10 @@ void mpopt::onnx::addIndexing(LoweringTable &table) {
   table["GatherElements"] = lowerGatherElements;
   table["GatherND"] = lowerGatherNd;
   table["ScatterND"] = lowerScatterNd;
+  table["ScatterElements"] = table["Scatter"] = lowerScatterElements;
+  table["TensorScatter"] = lowerTensorScatter;
+  table["Compress"] = lowerCompress;
+  table["ReverseSequence"] = lowerReverseSequence;
   table["OneHot"] = lowerOneHot;
   table["NonZero"] = lowerNonZero;
 }

@@ -49,11 +49,20 @@ void lowerGemm(Node &n) {
   n.give(n.add(product, scaled(n, c, n.floatAttr("beta", 1))));
 }
 
+/// [d0, batch.., last] as [batch.., d0, last].
+Value batchFirst(Node &n, Value x) {
+  if (!x || Build::rankOf(x) < 3)
+    return x;
+  SmallVector<int64_t> permutation = llvm::to_vector(llvm::seq<int64_t>(1, Build::rankOf(x) - 1));
+  permutation.append({0, Build::rankOf(x) - 1});
+  return n.transpose(x, permutation);
+}
+
 void lowerFusedMatMul(Node &n) {
-  Value a = n.intAttr("transA", 0) ? swapLast(n, n.in(0)) : n.in(0);
-  Value b = n.intAttr("transB", 0) ? swapLast(n, n.in(1)) : n.in(1);
-  if (n.intAttr("transBatchA", 0) || n.intAttr("transBatchB", 0))
-    n.fail() << "ONNX operator com.microsoft:FusedMatMul with transBatchA or transBatchB is not supported";
+  Value a = n.intAttr("transBatchA", 0) ? batchFirst(n, n.in(0)) : n.in(0);
+  Value b = n.intAttr("transBatchB", 0) ? batchFirst(n, n.in(1)) : n.in(1);
+  a = n.intAttr("transA", 0) ? swapLast(n, a) : a;
+  b = n.intAttr("transB", 0) ? swapLast(n, b) : b;
   n.give(scaled(n, n.matmul(a, b), n.floatAttr("alpha", 1)));
 }
 

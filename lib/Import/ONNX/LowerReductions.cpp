@@ -106,6 +106,35 @@ void lowerCumSum(Node &n) {
   n.give(n.make<nn::CumSumOp>({x}, attributes));
 }
 
+/// x moved by `count` places along the axis, ones coming in.
+Value shiftInOnes(Node &n, Value x, int64_t axis, int64_t count, bool towardsStart) {
+  if (!x)
+    return nullptr;
+  int64_t rank = Build::rankOf(x), kept = Build::shapeOf(x)[axis] - count;
+  SmallVector<int64_t> low(rank, 0), high(rank, 0);
+  (towardsStart ? high : low)[axis] = count;
+  Value part = n.slice(x, axis, towardsStart ? count : 0, kept);
+  return n.make<nn::PadOp>({part}, {n.integers("low", low), n.integers("high", high), n.number("value", 1)});
+}
+
+/// Running products, by doubling the reach of each element.
+void lowerCumProd(Node &n) {
+  Value x = n.in(0);
+  auto axis = n.ints(1, "axis");
+  if (!x || !axis || axis->empty())
+    return;
+  int64_t along = n.axis(axis->front(), Build::rankOf(x));
+  bool reverse = n.intAttr("reverse", 0);
+  if (n.hasFailed())
+    return;
+  int64_t size = Build::shapeOf(x)[along];
+  if (n.intAttr("exclusive", 0) && size > 0)
+    x = shiftInOnes(n, x, along, 1, reverse);
+  for (int64_t reach = 1; reach < size; reach *= 2)
+    x = n.mul(x, shiftInOnes(n, x, along, reach, reverse));
+  n.give(x);
+}
+
 /// Axes 2 and up of [batch, channels, spatial..].
 SmallVector<int64_t> spatialAxes(Value x) {
   return llvm::to_vector(llvm::seq<int64_t>(2, std::max<int64_t>(Build::rankOf(x), 2)));
@@ -139,6 +168,7 @@ void mpopt::onnx::addReductions(LoweringTable &table) {
   table["ArgMin"] = argReduction<true>;
   table["TopK"] = lowerTopK;
   table["CumSum"] = lowerCumSum;
+  table["CumProd"] = lowerCumProd;
   table["GlobalAveragePool"] = lowerGlobalAveragePool;
   table["GlobalMaxPool"] = lowerGlobalMaxPool;
 }

@@ -1,5 +1,6 @@
 // ONNX operators that give a tensor another shape or make one.
 #include "Node.h"
+#include "Tensors.h"
 #include <cmath>
 
 using namespace mlir;
@@ -195,14 +196,41 @@ void lowerSplit(Node &n) {
   n.give(results);
 }
 
+/// Which element stands at `place` of a dimension of `size`, beyond its ends as the mode says.
+int64_t paddedPlace(StringRef mode, int64_t place, int64_t size) {
+  if (mode == "edge")
+    return std::clamp<int64_t>(place, 0, size - 1);
+  int64_t period = mode == "wrap" ? size : std::max<int64_t>(2 * size - 2, 1);
+  int64_t phase = (place % period + period) % period;
+  return phase < size ? phase : period - phase;
+}
+
+/// Pads that repeat elements: axis by axis, elements picked at fixed places.
+Value padByElements(Node &n, Value x, StringRef mode, ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
+  for (int64_t axis = 0; x && axis < Build::rankOf(x); ++axis) {
+    if (low[axis] == 0 && high[axis] == 0)
+      continue;
+    int64_t size = Build::shapeOf(x)[axis];
+    if (size == 0 || !n.tensor({size, low[axis] + high[axis] + size}, Build::elementOf(x))) {
+      n.fail() << "ONNX operator Pad cannot pad dimension " << axis << " of " << x.getType();
+      return nullptr;
+    }
+    SmallVector<int64_t> places;
+    for (int64_t i = -low[axis]; i < size + high[axis]; ++i)
+      places.push_back(paddedPlace(mode, i, size));
+    x = pick(n, x, axis, places);
+  }
+  return x;
+}
+
 void lowerPad(Node &n) {
   Value x = n.in(0);
   auto pads = n.intsOf("pads", 1);
   if (!x || !pads)
     return;
   std::string mode = n.textAttr("mode", "constant");
-  if (mode != "constant") {
-    n.fail() << "ONNX operator Pad with mode '" << mode << "' is not supported; only 'constant' is";
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") {
+    n.fail() << "ONNX operator Pad has no mode '" << mode << "'";
     return;
   }
   double value = n.floatAttr("value", 0);
@@ -229,6 +257,8 @@ void lowerPad(Node &n) {
     low[axis] = (*pads)[i];
     high[axis] = (*pads)[axes.size() + i];
   }
+  if (mode != "constant")
+    return n.give(padByElements(n, x, mode, low, high));
   n.give(n.make<nn::PadOp>({x}, {n.integers("low", low), n.integers("high", high), n.number("value", value)}));
 }
 
@@ -302,6 +332,20 @@ void lowerTrilu(Node &n) {
   n.give(n.select(n.compare(predicate, column, row), x, n.like(x, 0)));
 }
 
+/// Ones on the k-th diagonal of a matrix of x's shape.
+void lowerEyeLike(Node &n) {
+  Value x = n.in(0);
+  if (!x || Build::rankOf(x) != 2)
+    return;
+  Type to = n.hasAttr("dtype") ? elementTypeOf(n.context(), n.intAttr("dtype", 0)) : Build::elementOf(x);
+  Type i64 = IntegerType::get(n.context(), 64);
+  ArrayRef<int64_t> shape = Build::shapeOf(x);
+  Value row = n.iota(RankedTensorType::get({shape[0], 1}, i64), 0, static_cast<double>(n.intAttr("k", 0)), 1);
+  Value column = n.iota(RankedTensorType::get({1, shape[1]}, i64), 1, 0, 1);
+  if (to)
+    n.give(n.cast(n.compare(nn::Predicate::Eq, row, column), to));
+}
+
 void lowerDepthToSpace(Node &n) {
   Value x = n.in(0);
   int64_t block = n.intAttr("blocksize", 1);
@@ -355,6 +399,7 @@ void mpopt::onnx::addShapes(LoweringTable &table) {
   table["ConstantOfShape"] = lowerConstantOfShape;
   table["Constant"] = lowerConstant;
   table["Trilu"] = lowerTrilu;
+  table["EyeLike"] = lowerEyeLike;
   table["DepthToSpace"] = lowerDepthToSpace;
   table["SpaceToDepth"] = lowerSpaceToDepth;
 }

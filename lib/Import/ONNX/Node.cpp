@@ -103,6 +103,12 @@ const LoweringTable &mpopt::onnx::loweringTable() {
   static const LoweringTable table = [] {
     LoweringTable table;
     addElementwise(table);
+    addMath(table);
+    addQuantized(table);
+    addResampling(table);
+    addEinsum(table);
+    addRecurrent(table);
+    addContribAttention(table);
     addShapes(table);
     addIndexing(table);
     addReductions(table);

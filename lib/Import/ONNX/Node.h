@@ -13,6 +13,7 @@ struct NodeAttribute {
   std::optional<std::string> text;
   std::optional<SmallVector<int64_t>> integers;
   std::optional<SmallVector<double>> numbers;
+  std::optional<SmallVector<std::string>> texts;
   Value tensor;
 };
 
@@ -67,7 +68,30 @@ using LoweringTable = llvm::StringMap<Lowering>;
 /// The lowerings, keyed by "Operator" or, outside of ONNX's own domain, "domain:Operator".
 const LoweringTable &loweringTable();
 
+/// Convolution with the attributes of a Conv-like node; `bias` may be null. Null after an error.
+Value convolve(Node &n, Value x, Value weight, Value bias);
+/// Attention with q, k and v as [batch, heads, length, d], what `mask` hides hidden; null operands give null. See nn.attention.
+struct AttentionOptions {
+  double scale = 0; // 0: 1 / sqrt(d)
+  double softcap = 0;
+  std::optional<int64_t> causalOffset;
+};
+Value attend(Node &n, Value q, Value k, Value v, Value mask, const AttentionOptions &options);
+/// [batch, length, heads * d] as [batch, heads, length, d], and its inverse; null (after an error) where it does not fit.
+Value splitHeads(Node &n, Value x, int64_t heads);
+Value mergeHeads(Node &n, Value x);
+/// x, of [batch, heads, length, d], rotated by the rows of the caches [positions, r / 2] at `positions` [batch, length].
+Value rotateHeads(Node &n, Value x, Value cos, Value sin, Value positions, bool interleaved);
+/// Elements of x at fixed positions along one axis.
+Value pick(Node &n, Value x, int64_t axis, ArrayRef<int64_t> positions);
+
 void addElementwise(LoweringTable &table);
+void addMath(LoweringTable &table);
+void addQuantized(LoweringTable &table);
+void addResampling(LoweringTable &table);
+void addEinsum(LoweringTable &table);
+void addRecurrent(LoweringTable &table);
+void addContribAttention(LoweringTable &table);
 void addShapes(LoweringTable &table);
 void addIndexing(LoweringTable &table);
 void addReductions(LoweringTable &table);

@@ -9,28 +9,6 @@ namespace proto = mpopt_onnx;
 
 namespace {
 
-struct TypeEntry {
-  int dataType;
-  Type (*make)(Builder &);
-};
-
-// TensorProto.DataType and the element types that we hold it in.
-const TypeEntry kTypes[] = {
-    {proto::TensorProto::FLOAT, [](Builder &b) -> Type { return b.getF32Type(); }},
-    {proto::TensorProto::UINT8, [](Builder &b) -> Type { return b.getIntegerType(8, false); }},
-    {proto::TensorProto::INT8, [](Builder &b) -> Type { return b.getIntegerType(8); }},
-    {proto::TensorProto::UINT16, [](Builder &b) -> Type { return b.getIntegerType(16, false); }},
-    {proto::TensorProto::INT16, [](Builder &b) -> Type { return b.getIntegerType(16); }},
-    {proto::TensorProto::INT32, [](Builder &b) -> Type { return b.getI32Type(); }},
-    {proto::TensorProto::INT64, [](Builder &b) -> Type { return b.getI64Type(); }},
-    {proto::TensorProto::BOOL, [](Builder &b) -> Type { return b.getI1Type(); }},
-    {proto::TensorProto::FLOAT16, [](Builder &b) -> Type { return b.getF16Type(); }},
-    {proto::TensorProto::DOUBLE, [](Builder &b) -> Type { return b.getF64Type(); }},
-    {proto::TensorProto::UINT32, [](Builder &b) -> Type { return b.getIntegerType(32, false); }},
-    {proto::TensorProto::UINT64, [](Builder &b) -> Type { return b.getIntegerType(64, false); }},
-    {proto::TensorProto::BFLOAT16, [](Builder &b) -> Type { return b.getBF16Type(); }},
-};
-
 Result<RankedTensorType> typeOf(MLIRContext *context, const proto::TensorProto &tensor, const std::string &what) {
   Type element = onnx::elementTypeOf(context, tensor.data_type());
   if (!element)
@@ -127,22 +105,6 @@ DenseElementsAttr fromRaw(RankedTensorType type, const std::string &raw) {
 }
 
 } // namespace
-
-Type onnx::elementTypeOf(MLIRContext *context, int dataType) {
-  Builder builder(context);
-  for (const TypeEntry &entry : kTypes)
-    if (entry.dataType == dataType)
-      return entry.make(builder);
-  return nullptr;
-}
-
-int onnx::dataTypeOf(Type element) {
-  Builder builder(element.getContext());
-  for (const TypeEntry &entry : kTypes)
-    if (entry.make(builder) == element)
-      return entry.dataType;
-  return 0;
-}
 
 Result<Value> onnx::buildTensor(OpBuilder &builder, Location loc, const proto::TensorProto &tensor, StringRef name,
                                 StringRef modelFile) {

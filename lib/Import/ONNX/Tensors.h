@@ -11,7 +11,7 @@ class TensorProto;
 namespace mpopt::onnx {
 
 /// MLIR's element type of a TensorProto.DataType; null for strings, complex numbers and what MLIR lacks.
-mlir::Type elementTypeOf(mlir::MLIRContext *context, int dataType);
+mlir::Type elementTypeOf(mlir::MLIRContext *context, int64_t dataType);
 /// The inverse, 0 when there is none.
 int dataTypeOf(mlir::Type element);
 

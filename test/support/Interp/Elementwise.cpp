@@ -204,9 +204,9 @@ void addBinaries(Evaluators &to) {
   addBinary<nn::MaxOp>(to, [](auto, auto a, auto b) { return larger(a, b); });
   addBinary<nn::MinOp>(to, [](auto, auto a, auto b) { return smaller(a, b); });
   addBinary<nn::ModOp>(to, [](nn::ModOp op, auto a, auto b) { return modulo(op, a, b); });
-  addBinary<nn::AndOp>(to, [](auto, auto a, auto b) { return a != 0 && b != 0; });
-  addBinary<nn::OrOp>(to, [](auto, auto a, auto b) { return a != 0 || b != 0; });
-  addBinary<nn::XorOp>(to, [](auto, auto a, auto b) { return (a != 0) != (b != 0); });
+  addBinary<nn::AndOp>(to, [](auto, auto a, auto b) { return int64_t(a) & int64_t(b); });
+  addBinary<nn::OrOp>(to, [](auto, auto a, auto b) { return int64_t(a) | int64_t(b); });
+  addBinary<nn::XorOp>(to, [](auto, auto a, auto b) { return int64_t(a) ^ int64_t(b); });
 }
 
 } // namespace

@@ -132,9 +132,9 @@ def NN_MinOp : NN_Binary<"min", "the smaller; NaN if either is", [Commutative]>;
 def NN_ModOp : NN_Binary<"mod", "remainder with the sign of y (of x with `fmod`)", [], NN_Tensor, ["buildLocal"]> {
   let arguments = (ins NN_Tensor:$lhs, NN_Tensor:$rhs, UnitAttr:$fmod);
 }
-def NN_AndOp : NN_Binary<"and", "logical and", [Commutative], NN_Bool>;
-def NN_OrOp : NN_Binary<"or", "logical or", [Commutative], NN_Bool>;
-def NN_XorOp : NN_Binary<"xor", "logical exclusive or", [Commutative], NN_Bool>;
+def NN_AndOp : NN_Binary<"and", "logical and; of integers bit by bit", [Commutative], NN_Int>;
+def NN_OrOp : NN_Binary<"or", "logical or; of integers bit by bit", [Commutative], NN_Int>;
+def NN_XorOp : NN_Binary<"xor", "logical exclusive or; of integers bit by bit", [Commutative], NN_Int>;
 
 def NN_CompareOp : NN_InferOp<"compare"> {
   let summary = "compares, broadcasting as numpy does";

@@ -13,6 +13,7 @@ void mpopt::nn::buildSimplifyPipeline(OpPassManager &manager) {
   function.addPass(createSimplifyShapes());
   function.addPass(createRecognizeNorms());
   function.addPass(createRecognizeActivations());
+  function.addPass(createRecognizeRotary());
   function.addPass(createRecognizeAttention());
   function.addPass(createFoldIntoConvs());
   function.addPass(createSinkReshapes());

@@ -154,18 +154,18 @@ Value swapLast(Value value, PatternRewriter &rewriter) {
 }
 
 /// [b, kv, s, d] of keys or values that are repeated for groups of query heads, as [b, kv, 1, s, d] broadcast and merged.
-Value unrepeat(Value value) {
+Value unrepeat(Value value, PatternRewriter &rewriter) {
   auto merge = value.getDefiningOp<ReshapeOp>();
   auto repeat = merge ? merge.getInput().getDefiningOp<BroadcastOp>() : nullptr;
-  auto split = repeat ? repeat.getInput().getDefiningOp<ReshapeOp>() : nullptr;
-  if (!split || rankOf(value) != 4 || rankOf(repeat.getResult()) != 5 || rankOf(split.getResult()) != 5)
+  if (!repeat || rankOf(value) != 4 || rankOf(repeat.getResult()) != 5 || rankOf(repeat.getInput()) != 5)
     return nullptr;
-  ArrayRef<int64_t> wide = shapeOf(repeat.getResult()), narrow = shapeOf(split.getResult()), to = shapeOf(value);
+  ArrayRef<int64_t> wide = shapeOf(repeat.getResult()), narrow = shapeOf(repeat.getInput()), to = shapeOf(value);
   if (narrow[2] != 1 || narrow[0] != wide[0] || narrow[1] != wide[1] || narrow.drop_front(3) != wide.drop_front(3) ||
       to[0] != wide[0] || to[1] != wide[1] * wide[2] || to.drop_front(2) != wide.drop_front(3))
     return nullptr;
   SmallVector<int64_t> kept{narrow[0], narrow[1], narrow[3], narrow[4]};
-  return shapeOf(split.getInput()) == ArrayRef<int64_t>(kept) ? split.getInput() : Value();
+  return rewriter.createOrFold<ReshapeOp>(value.getLoc(), RankedTensorType::get(kept, elementOf(value)),
+                                          repeat.getInput());
 }
 
 /// [n, s, d] as [n, 1, s, d].
@@ -197,7 +197,7 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
     if (auto transpose = k.getDefiningOp<TransposeOp>())
       if (Value inner = peelScale(transpose.getInput(), scores->scale); inner != transpose.getInput())
         k = rewriter.createOrFold<TransposeOp>(k.getLoc(), inner, transpose.getPermutation());
-    Value v = op.getRhs(), fewK = unrepeat(k), fewV = unrepeat(v);
+    Value v = op.getRhs(), fewK = unrepeat(k, rewriter), fewV = unrepeat(v, rewriter);
     if (fewK && fewV && sameBatch(fewK, fewV)) {
       k = fewK;
       v = fewV;
@@ -225,7 +225,7 @@ struct UnrepeatKeys : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    Value k = unrepeat(op.getKey()), v = unrepeat(op.getValue());
+    Value k = unrepeat(op.getKey(), rewriter), v = unrepeat(op.getValue(), rewriter);
     if (!k || !v || !sameBatch(k, v))
       return failure();
     rewriter.modifyOpInPlace(op, [&] {

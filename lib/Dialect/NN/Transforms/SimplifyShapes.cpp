@@ -130,7 +130,7 @@ struct AndTrue : OpRewritePattern<AndOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(AndOp op, PatternRewriter &rewriter) const override {
-    if (splatOf(op.getRhs()) != 1.0)
+    if (splatOf(op.getRhs()) != 1.0 || !elementOf(op.getRhs()).isInteger(1))
       return failure();
     rewriter.replaceOp(op, rewriter.createOrFold<BroadcastOp>(op.getLoc(), op.getType(), op.getLhs()));
     return success();

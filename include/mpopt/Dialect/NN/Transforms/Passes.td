@@ -44,6 +44,19 @@ def RecognizeActivations : Pass<"mpopt-recognize-activations", "::mlir::func::Fu
   }];
 }
 
+def RecognizeRotary : Pass<"mpopt-recognize-rotary", "::mlir::func::FuncOp"> {
+  let summary = "Turns rotary embeddings written with halves of doubled angles into nn.rotary";
+  let description = [{
+    ```mlir
+    %r = nn.concat -second half of %x, first half of %x; %y = %x * cos(concat(%a, %a)) + %r * sin(concat(%a, %a))
+    ```
+    becomes
+    ```mlir
+    %y = nn.rotary %x, first half of cos, first half of sin
+    ```
+  }];
+}
+
 def RecognizeAttention : Pass<"mpopt-recognize-attention", "::mlir::func::FuncOp"> {
   let summary = "Turns softmax(q k^T * scale + mask) v, also in its safe form, into nn.attention";
   let description = [{

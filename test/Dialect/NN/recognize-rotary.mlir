@@ -1,0 +1,50 @@
+// RUN: mpopt-opt %s -mpopt-recognize-rotary -canonicalize | FileCheck %s
+
+// CHECK-LABEL: @computed
+// CHECK: %[[C:.*]] = nn.slice %{{.*}} [0, 0, 0] [1, 3, 2] [1, 1, 1]
+// CHECK: %[[S:.*]] = nn.slice %{{.*}} [0, 0, 0] [1, 3, 2] [1, 1, 1]
+// CHECK: nn.rotary %arg0, %[[C]], %[[S]] : tensor<2x3x4xf32>
+func.func @computed(%x: tensor<2x3x4xf32>, %angles: tensor<1x3x2xf32>) -> tensor<2x3x4xf32> {
+  %a = nn.concat %angles, %angles {axis = 2 : i64} : tensor<1x3x2xf32>, tensor<1x3x2xf32>
+  %cos = nn.cos %a : tensor<1x3x4xf32>
+  %sin = nn.sin %a : tensor<1x3x4xf32>
+  %lo = nn.slice %x [0, 0, 0] [2, 3, 2] [1, 1, 1] : tensor<2x3x4xf32>
+  %hi = nn.slice %x [0, 0, 2] [2, 3, 2] [1, 1, 1] : tensor<2x3x4xf32>
+  %neg = nn.neg %hi : tensor<2x3x2xf32>
+  %r = nn.concat %neg, %lo {axis = 2 : i64} : tensor<2x3x2xf32>, tensor<2x3x2xf32>
+  %p = nn.mul %x, %cos : tensor<2x3x4xf32>, tensor<1x3x4xf32>
+  %q = nn.mul %r, %sin : tensor<2x3x4xf32>, tensor<1x3x4xf32>
+  %y = nn.add %p, %q : tensor<2x3x4xf32>, tensor<2x3x4xf32>
+  return %y : tensor<2x3x4xf32>
+}
+
+// CHECK-LABEL: @constants
+// CHECK: nn.rotary %arg0, %{{.*}}, %{{.*}} : tensor<1x4xf32>, tensor<2xf32>, tensor<2xf32>
+func.func @constants(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
+  %cos = nn.constant dense<[1.0, 0.5, 1.0, 0.5]> : tensor<4xf32> : tensor<4xf32>
+  %sin = nn.constant dense<[0.0, 0.25, 0.0, 0.25]> : tensor<4xf32> : tensor<4xf32>
+  %lo = nn.slice %x [0, 0] [1, 2] [1, 1] : tensor<1x4xf32>
+  %hi = nn.slice %x [0, 2] [1, 2] [1, 1] : tensor<1x4xf32>
+  %neg = nn.neg %hi : tensor<1x2xf32>
+  %r = nn.concat %neg, %lo {axis = 1 : i64} : tensor<1x2xf32>, tensor<1x2xf32>
+  %p = nn.mul %cos, %x : tensor<4xf32>, tensor<1x4xf32>
+  %q = nn.mul %r, %sin : tensor<1x4xf32>, tensor<4xf32>
+  %y = nn.add %q, %p : tensor<1x4xf32>, tensor<1x4xf32>
+  return %y : tensor<1x4xf32>
+}
+
+// Angles that differ between the halves are no rotation.
+// CHECK-LABEL: @different_halves
+// CHECK-NOT: nn.rotary
+func.func @different_halves(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
+  %cos = nn.constant dense<[1.0, 0.5, 1.0, 0.75]> : tensor<4xf32> : tensor<4xf32>
+  %sin = nn.constant dense<[0.0, 0.25, 0.0, 0.25]> : tensor<4xf32> : tensor<4xf32>
+  %lo = nn.slice %x [0, 0] [1, 2] [1, 1] : tensor<1x4xf32>
+  %hi = nn.slice %x [0, 2] [1, 2] [1, 1] : tensor<1x4xf32>
+  %neg = nn.neg %hi : tensor<1x2xf32>
+  %r = nn.concat %neg, %lo {axis = 1 : i64} : tensor<1x2xf32>, tensor<1x2xf32>
+  %p = nn.mul %x, %cos : tensor<1x4xf32>, tensor<4xf32>
+  %q = nn.mul %r, %sin : tensor<1x4xf32>, tensor<4xf32>
+  %y = nn.add %p, %q : tensor<1x4xf32>, tensor<1x4xf32>
+  return %y : tensor<1x4xf32>
+}
