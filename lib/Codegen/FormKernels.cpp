@@ -99,14 +99,14 @@ void Outliner::outline(const KernelGroup &group, Operation *before) {
   SmallVector<Value> outputs;
   // Kernels have their own copies of repeated operators, so only other users count for these.
   auto isOutside = [&](OpOperand &use) {
-    bool copied = isRematerialized(use.get().getDefiningOp()) && kernelOps.contains(use.getOwner());
+    bool copied = isRematerialized(use) && kernelOps.contains(use.getOwner());
     return !members.contains(use.getOwner()) && !copied;
   };
   for (Operation *op : group.ops) {
-    for (Value operand : op->getOperands()) {
-      Operation *def = operand.getDefiningOp();
-      if (!def || (!members.contains(def) && !isRematerialized(def)))
-        inputs.insert(operand);
+    for (OpOperand &operand : op->getOpOperands()) {
+      Operation *def = operand.get().getDefiningOp();
+      if (!def || (!members.contains(def) && !isRematerialized(operand)))
+        inputs.insert(operand.get());
     }
     for (Value result : op->getResults())
       if (llvm::any_of(result.getUses(), isOutside))

@@ -11,6 +11,12 @@ bool mpopt::codegen::isRematerialized(Operation *op) {
   return isa<nn::IotaOp>(op) || (isa<nn::ConstantOp>(op) && splatOf(op->getResult(0)));
 }
 
+bool mpopt::codegen::isRematerialized(OpOperand &use) {
+  Operation *def = use.get().getDefiningOp();
+  return def && isRematerialized(def) &&
+         !isa<nn::PackedMatmulOp, nn::ExpertMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp>(use.getOwner());
+}
+
 bool mpopt::codegen::staysInMain(Operation *op) {
   return !isa<nn::NNDialect>(op->getDialect()) || isa<nn::WeightOp, nn::ConstantOp>(op);
 }

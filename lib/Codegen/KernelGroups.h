@@ -20,6 +20,8 @@ struct KernelGroup {
 bool staysInMain(mlir::Operation *op);
 /// Constants of one repeated element and iotas: kernels hold their own copies.
 bool isRematerialized(mlir::Operation *op);
+/// Whether the kernel of the operand's user holds its own copy of it: not where the user reads memory only.
+bool isRematerialized(mlir::OpOperand &use);
 
 /// Partitions the operators of `block` (but its terminator) into groups, in an order in which they can run.
 std::vector<KernelGroup> formGroups(mlir::Block &block, const CpuTarget &target);

@@ -119,3 +119,15 @@ func.func @main(%x: tensor<1x8x6x6xf32>) -> tensor<1x16xf32> {
   %3 = nn.reduce sum %2 [2, 3] : tensor<1x16x6x6xf32>
   return %3 : tensor<1x16xf32>
 }
+
+// -----
+
+// A product by experts reads where rows go from memory, also when all go to one.
+// CHECK-LABEL: func.func private @kernel_0(%arg0: tensor<4x8xf32>, %arg1: tensor<3x8x16xf32>, %arg2: tensor<4xi32>)
+// CHECK-NEXT: nn.expert_matmul
+// CHECK-LABEL: func.func @main
+func.func @main(%x: tensor<4x8xf32>, %w: tensor<3x8x16xf32>) -> tensor<4x16xf32> {
+  %0 = nn.constant dense<1> : tensor<4xi32> : tensor<4xi32>
+  %1 = nn.expert_matmul %x, %w[%0] : tensor<4x8xf32>, tensor<3x8x16xf32>, tensor<4xi32>
+  return %1 : tensor<4x16xf32>
+}
