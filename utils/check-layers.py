@@ -35,6 +35,7 @@ ALLOWED = {
     # tools
     "tools/mpopt": "mlir * Pipelines",
     "tools/mpopt-opt": "mlir * Pipelines",
+    "tools/mpopt-price": "Machine Cost",
     "tools/mpopt-run": "runtime runtime/format",
 }
 # What the runtime may know of Support: headers without a library behind them.

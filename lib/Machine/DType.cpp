@@ -14,9 +14,11 @@ double bytesOf(DType type) {
   case DType::BF16:
   case DType::I16:
     return 2;
+  case DType::F8:
   case DType::I8:
   case DType::Bool:
     return 1;
+  case DType::F4:
   case DType::I4:
     return 0.5;
   }
@@ -33,6 +35,10 @@ std::string_view name(DType type) {
     return "f16";
   case DType::BF16:
     return "bf16";
+  case DType::F8:
+    return "f8";
+  case DType::F4:
+    return "f4";
   case DType::I64:
     return "i64";
   case DType::I32:

@@ -13,6 +13,10 @@ static DType nextWider(DType type) {
     return DType::I16;
   case DType::I16:
     return DType::I32;
+  case DType::F4:
+    return DType::F8;
+  case DType::F8:
+    return DType::BF16;
   case DType::F16:
   case DType::BF16:
   case DType::I32:

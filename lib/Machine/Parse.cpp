@@ -35,7 +35,7 @@ void readPeaks(TomlReader reader, const toml::table &table, DeviceType &device) 
     std::optional<DType> type = parseDType(key.str());
     if (!type)
       return reader.fail(key.str(), node,
-                         "no such element type; use f64, f32, f16, bf16, i64, "
+                         "no such element type; use f64, f32, f16, bf16, f8, f4, i64, "
                          "i32, i16, i8, i4 or bool");
     device.peak[static_cast<size_t>(*type)] = reader.number(key.str());
   }

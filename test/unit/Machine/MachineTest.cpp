@@ -31,14 +31,16 @@ void expectError(const std::string &toml, std::initializer_list<const char *> pa
 TEST(DType, NamesReadBack) {
   for (DType type : kDTypes)
     EXPECT_EQ(parseDType(name(type)), type);
-  EXPECT_EQ(parseDType("f8"), std::nullopt);
+  EXPECT_EQ(parseDType("f7"), std::nullopt);
   EXPECT_EQ(bytesOf(DType::BF16), 2);
   EXPECT_EQ(bytesOf(DType::I4), 0.5);
+  EXPECT_EQ(bytesOf(DType::F8), 1);
+  EXPECT_EQ(bytesOf(DType::F4), 0.5);
 }
 
 TEST(Machine, EveryShippedMachineLoadsAndRoundTrips) {
-  EXPECT_THAT(shippedMachines(),
-              testing::IsSupersetOf({"v100", "a100-40", "a100-80", "h100", "h200", "b200", "t4", "host"}));
+  EXPECT_THAT(shippedMachines(), testing::IsSupersetOf({"v100", "a100-40", "a100-80", "h100", "h200", "b200", "b300",
+                                                        "gb200", "gb300", "t4", "v100-16", "host"}));
   for (const std::string &name : shippedMachines()) {
     Result<Machine> machine = load(name);
     ASSERT_TRUE(machine.has_value()) << machine.error().message;

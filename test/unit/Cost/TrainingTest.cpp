@@ -1,0 +1,461 @@
+#include "mpopt/Cost/Training/Calibrate.h"
+#include "mpopt/Cost/Training/Step.h"
+#include "mpopt/Cost/Training/Traffic.h"
+
+#include <cmath>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+using namespace mpopt;
+using namespace mpopt::cost;
+using machine::DType;
+using machine::Machine;
+using machine::Stack;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+namespace {
+
+/// Round numbers: 1 Tflop/s, 1 GB/s of memory, one tile of one element, nodes of 4 at 1 GB/s, 0.1 GB/s beyond.
+Machine simpleMachine() {
+  Machine machine;
+  machine.name = "simple";
+  machine.devices.resize(1);
+  machine.devices[0].peak[static_cast<size_t>(DType::BF16)] = 1e12;
+  machine.devices[0].memoryBytes = int64_t(16) << 30;
+  machine.devices[0].memoryBandwidth = 1e9;
+  machine.devices[0].matmul.tiles = {{1, 1, 1.0}};
+  machine.links = {{"inner", 4, 1e-6, 1e9, 0, {}}, {"outer", 1024, 1e-5, 1e8, 0, {}}};
+  machine.groups = {{0, int64_t(1) << 40}};
+  return machine;
+}
+
+/// Nothing but arithmetic.
+Stack arithmeticOnly() {
+  Stack stack;
+  stack.pointwise = 0;
+  stack.launchSeconds = 0;
+  stack.microbatchSeconds = 0;
+  stack.stepSeconds = 0;
+  stack.optimizerBytes = 0;
+  stack.latency = 0;
+  stack.fusedAttention = true;
+  stack.attention = 1;
+  return stack;
+}
+
+TransformerShape smallShape() {
+  TransformerShape shape;
+  shape.layers = 8;
+  shape.hidden = 1024;
+  shape.heads = shape.kvHeads = 16;
+  shape.feedForward = 4096;
+  shape.sequence = 512;
+  shape.vocabulary = 32768;
+  return shape;
+}
+
+TrainingPlan planOf(int64_t tp, int64_t pp, int64_t dp, int64_t microbatch, int64_t globalBatch) {
+  TrainingPlan plan;
+  plan.tp = tp, plan.pp = pp, plan.dp = dp, plan.microbatch = microbatch, plan.globalBatch = globalBatch;
+  return plan;
+}
+
+StepPrice price(const Machine &machine, const Stack &stack, const TransformerShape &shape, const TrainingPlan &plan) {
+  Result<StepPrice> result = priceStep(machine, stack, shape, plan);
+  EXPECT_TRUE(result.has_value()) << (result ? "" : result.error().message);
+  return result.value_or(StepPrice{});
+}
+
+// Shape and plan.
+
+TEST(TrainingPlan, ErrorsNameTheFieldAndTheRemedy) {
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(3, 1, 1, 1, 8);
+  EXPECT_THAT(check(shape, plan).error().message, HasSubstr("heads is 16, which tp = 3 does not divide"));
+  plan = planOf(1, 1, 4, 1, 6);
+  EXPECT_THAT(check(shape, plan).error().message, HasSubstr("global_batch is 6"));
+  plan = planOf(1, 16, 1, 1, 16);
+  EXPECT_THAT(check(shape, plan).error().message, HasSubstr("8 layers over pp * interleave = 16"));
+  plan = planOf(1, 4, 1, 1, 6);
+  plan.interleave = 2;
+  EXPECT_THAT(check(shape, plan).error().message, HasSubstr("pp (interleaved) = 4"));
+  plan = planOf(1, 1, 1, 0, 6);
+  EXPECT_THAT(check(shape, plan).error().message, HasSubstr("microbatch is 0"));
+  EXPECT_THAT(priceStep(simpleMachine(), Stack(), shape, planOf(1, 1, 8192, 1, 8192)).error().message,
+              HasSubstr("8192 devices, but machine 'simple' has 4096"));
+}
+
+TEST(TrainingPlan, ParametersOfWellKnownModels) {
+  TransformerShape gpt3 = smallShape();
+  gpt3.layers = 96, gpt3.hidden = 12288, gpt3.heads = gpt3.kvHeads = 96, gpt3.feedForward = 49152;
+  EXPECT_NEAR(96 * layerParameters(gpt3) / 1e9, 173.9, 0.1);
+  TransformerShape llama = smallShape(); // Llama 3 70B: 855.6 M a layer
+  llama.hidden = 8192, llama.heads = 64, llama.kvHeads = 8, llama.feedForward = 28672, llama.gated = true;
+  EXPECT_NEAR(layerParameters(llama) / 1e6, 855.6, 0.1);
+  llama.experts = 8, llama.topExperts = 2;
+  EXPECT_GT(layerParameters(llama), 3 * activeLayerParameters(llama));
+}
+
+TEST(TrainingPlan, UnevenLayersGoToTheMiddle) {
+  EXPECT_THAT(layersOfChunks(8, 4), ElementsAre(2, 2, 2, 2));
+  EXPECT_THAT(layersOfChunks(10, 4), ElementsAre(2, 3, 3, 2));
+  EXPECT_THAT(layersOfChunks(126, 32).front(), 3);
+  EXPECT_THAT(layersOfChunks(126, 32).back(), 3);
+}
+
+// Traffic.
+
+TEST(Traffic, ARingRunsAtItsSlowestLevel) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  EXPECT_DOUBLE_EQ(scatterSeconds(machine, stack, {1, 1}, 1e9), 0);
+  EXPECT_DOUBLE_EQ(scatterSeconds(machine, stack, {4, 1}, 1e9), 0.75);
+  // One member per node: a single device's part of the adapters.
+  EXPECT_DOUBLE_EQ(scatterSeconds(machine, stack, {2, 4}, 1e8), 0.5);
+  // Four members per node share the node's adapters for one ring.
+  EXPECT_DOUBLE_EQ(scatterSeconds(machine, stack, {8, 1}, 8e8), 7e8 / 4e8);
+  EXPECT_DOUBLE_EQ(reduceSeconds(machine, stack, {8, 1}, 8e8), 2 * 7e8 / 4e8);
+}
+
+TEST(Traffic, LatencyPerHopOrPerTreeLevel) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.latency = 1;
+  EXPECT_NEAR(scatterSeconds(machine, stack, {4, 1}, 0), 3e-6, 1e-12);
+  EXPECT_NEAR(scatterSeconds(machine, stack, {32, 1}, 0), 3e-6 + 7e-5, 1e-12);
+  EXPECT_NEAR(reduceSeconds(machine, stack, {32, 1}, 0), 2 * (2e-6 + 3e-5), 1e-12);
+}
+
+TEST(Traffic, GroupsFollowMegatronsOrder) {
+  TrainingPlan plan = planOf(2, 4, 8, 1, 8);
+  plan.cp = 2;
+  EXPECT_EQ(tensorGroup(plan).stride, 1);
+  EXPECT_EQ(contextGroup(plan).stride, 2);
+  EXPECT_EQ(dataGroup(plan).ranks, 16);
+  EXPECT_EQ(dataGroup(plan).stride, 2);
+  EXPECT_EQ(stageDistance(plan), 32);
+}
+
+TEST(Traffic, SendsUseTheInnermostLevelThatJoinsThem) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  EXPECT_DOUBLE_EQ(sendSeconds(machine, stack, 0, 3, 1e8), 0.1);
+  EXPECT_DOUBLE_EQ(sendSeconds(machine, stack, 3, 4, 1e8), 1);
+  EXPECT_DOUBLE_EQ(sendSeconds(machine, stack, 5, 5, 1e8), 0);
+}
+
+TEST(Traffic, AnExchangeSplitsByLevel) {
+  Machine machine = simpleMachine();
+  // Of 8 parts, 3 go to peers in the node and 4 beyond it.
+  EXPECT_DOUBLE_EQ(exchangeSeconds(machine, arithmeticOnly(), {8, 1}, 8e8), 3e8 / 1e9 + 4e8 / 1e8);
+}
+
+// One layer.
+
+TEST(Layer, DenseArithmeticIsSixFlopsPerParameterAndToken) {
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 1, 1, 2, 2);
+  Machine machine = simpleMachine();
+  machine.devices[0].memoryBandwidth = 1e15;
+  PartSeconds layer = layerSeconds(machine, arithmeticOnly(), shape, plan);
+  double tokens = 2 * 512, dense = 2 * tokens * layerParameters(shape) / 1e12;
+  double attention = 4 * tokens * 512 / 2 * 1024 / 1e12; // causal: half of the pairs
+  EXPECT_NEAR(layer.forward, dense + attention, 1e-9);
+  EXPECT_NEAR(layer.backward(), 2 * dense + 2.5 * attention, 1e-9);
+  EXPECT_NEAR(layer.weightGradient, dense, 1e-9);
+}
+
+TEST(Layer, RecomputationRepeatsTheForwardPass) {
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 1, 1, 2, 2);
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  PartSeconds none = layerSeconds(machine, stack, shape, plan);
+  plan.recompute = Recompute::Full;
+  EXPECT_NEAR(layerSeconds(machine, stack, shape, plan).backward(), none.backward() + none.forward, 1e-9);
+  // Fused attention stores no scores, so selective recomputation repeats nothing.
+  plan.recompute = Recompute::Selective;
+  EXPECT_NEAR(layerSeconds(machine, stack, shape, plan).backward(), none.backward(), 1e-9);
+  // Stopping early leaves out the last product, a third of the dense arithmetic.
+  plan.recompute = Recompute::Full;
+  stack.recomputeStopsEarly = true;
+  double last = productSeconds(machine, stack, DType::BF16, 1, 1024, 1024, 4096);
+  EXPECT_NEAR(layerSeconds(machine, stack, shape, plan).backward(), none.backward() + none.forward - last, 1e-9);
+}
+
+TEST(Layer, TensorParallelismSplitsWorkAndAddsTwoReductionsPerPass) {
+  TransformerShape shape = smallShape();
+  Machine machine = simpleMachine();
+  machine.devices[0].memoryBandwidth = 1e15;
+  Stack stack = arithmeticOnly();
+  PartSeconds whole = layerSeconds(machine, stack, shape, planOf(1, 1, 1, 1, 1));
+  PartSeconds split = layerSeconds(machine, stack, shape, planOf(4, 1, 1, 1, 1));
+  double reduce = reduceSeconds(machine, stack, {4, 1}, 512 * 1024 * 2);
+  EXPECT_NEAR(split.forward, whole.forward / 4 + 2 * reduce, 1e-9);
+  EXPECT_NEAR(split.backward(), whole.backward() / 4 + 2 * reduce, 1e-9);
+  stack.tensorOverlap = 0.75;
+  EXPECT_NEAR(layerSeconds(machine, stack, shape, planOf(4, 1, 1, 1, 1)).forward, whole.forward / 4 + 0.5 * reduce,
+              1e-9);
+}
+
+TEST(Layer, LaunchesBoundSmallLayers) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.launchSeconds = 1;
+  stack.overlapNorm = 1;
+  double device = layerWork(machine, stack, smallShape(), planOf(1, 1, 1, 1, 1)).forward.device;
+  EXPECT_DOUBLE_EQ(layerSeconds(machine, stack, smallShape(), planOf(1, 1, 1, 1, 1)).forward, device + 24);
+  stack.overlapNorm = 50; // nearly the larger of the two
+  EXPECT_NEAR(layerSeconds(machine, stack, smallShape(), planOf(1, 1, 1, 1, 1)).forward, 24, 1e-6);
+}
+
+TEST(Layer, TheFusedSoftmaxWantsMultiplesOfFour) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.fusedAttention = false;
+  stack.softmaxByFour = true;
+  stack.softmaxLaunches = 18;
+  TransformerShape shape = smallShape();
+  EXPECT_EQ(layerWork(machine, stack, shape, planOf(4, 1, 1, 1, 1)).forward.launches, 34);      // 16 / 4
+  EXPECT_EQ(layerWork(machine, stack, shape, planOf(8, 1, 1, 1, 1)).forward.launches, 34 + 18); // 16 / 8
+  EXPECT_EQ(layerWork(machine, stack, shape, planOf(8, 1, 1, 2, 2)).forward.launches, 34);
+}
+
+TEST(Layer, UnalignedProductsAreSlow) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  EXPECT_NEAR(productSeconds(machine, stack, DType::BF16, 1, 4096, 50257, 4096) /
+                  productSeconds(machine, stack, DType::BF16, 1, 4096, 50264, 4096),
+              3.5, 0.01);
+}
+
+TEST(Layer, ProductsAreAtLeastTheirBytes) {
+  Machine machine = simpleMachine();
+  // A vector by a matrix: 2 n k bytes of weights at 1 GB/s, and little else.
+  EXPECT_NEAR(productSeconds(machine, arithmeticOnly(), DType::BF16, 1, 1, 1024, 1024), 2.0 * 1024 * 1026 / 1e9, 1e-9);
+}
+
+TEST(Layer, VocabularyIsPadded) {
+  TransformerShape shape = smallShape();
+  shape.vocabulary = 50257;
+  Stack stack;
+  EXPECT_EQ(localVocabulary(stack, shape, planOf(1, 1, 1, 1, 1)), 50304);
+  EXPECT_EQ(localVocabulary(stack, shape, planOf(2, 1, 1, 1, 1)), 50432 / 2);
+  stack.paddedVocabulary = false;
+  EXPECT_EQ(localVocabulary(stack, shape, planOf(1, 1, 1, 1, 1)), 50257);
+  EXPECT_EQ(localVocabulary(stack, shape, planOf(2, 1, 1, 1, 1)), 50432 / 2);
+}
+
+TEST(Layer, ExpertsWorkOnTheTokensRoutedToThem) {
+  TransformerShape shape = smallShape();
+  Machine machine = simpleMachine();
+  machine.devices[0].memoryBandwidth = 1e15;
+  double dense = layerSeconds(machine, arithmeticOnly(), shape, planOf(1, 1, 4, 4, 16)).forward;
+  shape.experts = 8, shape.topExperts = 2;
+  TrainingPlan plan = planOf(1, 1, 4, 4, 16);
+  double alone = layerSeconds(machine, arithmeticOnly(), shape, plan).forward;
+  double inner = 2 * 2048.0 * 2 * 1024 * 4096 / 1e12; // feed-forward flops of one expert's visit
+  EXPECT_NEAR(alone, dense + inner, 1e-9);
+  plan.ep = 4;
+  double exchange = exchangeSeconds(machine, arithmeticOnly(), expertGroup(plan), 2048.0 * 1024 * 2 * 2);
+  EXPECT_NEAR(layerSeconds(machine, arithmeticOnly(), shape, plan).forward, alone + 2 * exchange, 1e-9);
+}
+
+TEST(Layer, AProfileThatCoversTheLayerIsTaken) {
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 1, 1, 2, 2);
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.profile = {{1024, 16, 4096, 512, 1, 2, 0.5, 1.25}};
+  EXPECT_DOUBLE_EQ(layerSeconds(machine, stack, shape, plan).forward, 0.5);
+  EXPECT_DOUBLE_EQ(layerSeconds(machine, stack, shape, plan).backward(), 1.25);
+  plan.recompute = Recompute::Full;
+  EXPECT_NEAR(layerSeconds(machine, stack, shape, plan).backward(), 1.75, 1e-9);
+}
+
+TEST(Layer, AProfileCorrectsItsNeighboursAndFades) {
+  TransformerShape shape = smallShape();
+  Machine machine = simpleMachine();
+  Stack plain = arithmeticOnly(), stack = plain;
+  double analytic = layerSeconds(machine, plain, shape, planOf(1, 1, 1, 2, 2)).forward;
+  stack.profile = {{1024, 16, 4096, 512, 1, 2, 2 * analytic, 2 * analytic}};
+  auto factor = [&](int64_t microbatch) {
+    TrainingPlan plan = planOf(1, 1, 1, microbatch, microbatch);
+    return layerSeconds(machine, stack, shape, plan).forward / layerSeconds(machine, plain, shape, plan).forward;
+  };
+  EXPECT_DOUBLE_EQ(factor(2), 2);
+  EXPECT_GT(factor(4), 1.1);
+  EXPECT_LT(factor(4), 1.9);
+  EXPECT_NEAR(factor(32), 1, 0.01);
+}
+
+// The step.
+
+TEST(Step, ParallelPartsAddUp) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  TransformerShape shape = smallShape();
+  double one = price(machine, stack, shape, planOf(1, 1, 1, 1, 8)).seconds;
+  stack.microbatchSeconds = 0.5;
+  stack.stepSeconds = 3;
+  EXPECT_NEAR(price(machine, stack, shape, planOf(1, 1, 1, 1, 8)).seconds, one + 8 * 0.5 + 3, 1e-6);
+}
+
+TEST(Step, GradientsAreReducedAfterTheBackwardPass) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  TransformerShape shape = smallShape();
+  double parameters = 8 * layerParameters(shape) + embeddingParameters(shape);
+  double alone = price(machine, stack, shape, planOf(1, 1, 1, 1, 2)).seconds;
+  double two = price(machine, stack, shape, planOf(1, 1, 2, 1, 4)).seconds;
+  EXPECT_NEAR(two - alone, reduceSeconds(machine, stack, {2, 1}, 2 * parameters), 1e-6);
+  stack.dataOverlap = 1;
+  EXPECT_NEAR(price(machine, stack, shape, planOf(1, 1, 2, 1, 4)).seconds, alone, 1e-6);
+}
+
+TEST(Step, OptimizerMovesTheStateOfItsShare) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  TransformerShape shape = smallShape();
+  stack.optimizerBytes = 26;
+  TrainingPlan plan = planOf(1, 1, 2, 1, 4);
+  double whole = price(machine, stack, shape, plan).optimizer;
+  EXPECT_NEAR(whole, 26 * (8 * layerParameters(shape) + embeddingParameters(shape)) / 1e9, 1e-9);
+  plan.sharding = StateSharding::Optimizer;
+  EXPECT_NEAR(price(machine, stack, shape, plan).optimizer, whole / 2, 1e-9);
+}
+
+TEST(Step, StateBytesByZeroLevel) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.reserveBytes = 0;
+  TransformerShape shape = smallShape();
+  double parameters = 8 * layerParameters(shape) + embeddingParameters(shape);
+  TrainingPlan plan = planOf(1, 1, 4, 1, 4);
+  auto perParameter = [&](StateSharding sharding, Precision precision = Precision::Mixed16) {
+    plan.sharding = sharding;
+    plan.precision = precision;
+    return price(machine, stack, shape, plan).memory.weights / parameters;
+  };
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::None), 18);
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::Optimizer), 9);
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::Gradients), 6);
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::Parameters), 4);
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::None, Precision::Pure16), 8);
+  EXPECT_DOUBLE_EQ(perParameter(StateSharding::None, Precision::Float32), 16);
+}
+
+/// Korthikanti et al. 2022, table 2: s b h (34 + 5 a s / h), s b h (10 + 24/t + 5 a s / (h t)), (34 + ...) / t, 2.
+TEST(Step, ActivationBytesPerLayer) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  stack.fusedAttention = false;
+  stack.dropout = true;
+  TransformerShape shape = smallShape();
+  double unit = 512 * 1024, scores = 5.0 * 16 * 512 / 1024;
+  auto bytes = [&](int64_t tp, bool sequenceParallel, Recompute recompute) {
+    TrainingPlan plan = planOf(tp, 1, 1, 1, 1);
+    plan.sequenceParallel = sequenceParallel;
+    plan.recompute = recompute;
+    return TransformerPrices(machine, stack, shape, plan).activationBytes(0, 1) / unit;
+  };
+  EXPECT_DOUBLE_EQ(bytes(1, false, Recompute::None), 34 + scores);
+  EXPECT_DOUBLE_EQ(bytes(4, false, Recompute::None), 10 + 24.0 / 4 + scores / 4);
+  EXPECT_DOUBLE_EQ(bytes(4, true, Recompute::None), (34 + scores) / 4);
+  EXPECT_DOUBLE_EQ(bytes(4, true, Recompute::Selective), 34.0 / 4);
+  EXPECT_DOUBLE_EQ(bytes(1, false, Recompute::Full), 2);
+  EXPECT_DOUBLE_EQ(bytes(4, true, Recompute::Full), 0.5);
+}
+
+TEST(Step, MemoryAnswersInThreeWays) {
+  Machine machine = simpleMachine();
+  Stack stack;
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 1, 1, 1, 1);
+  double total = price(machine, stack, shape, plan).memory.total();
+  auto fit = [&](double share) {
+    machine.devices[0].memoryBytes = int64_t(total * share);
+    return price(machine, stack, shape, plan).memory.fit;
+  };
+  EXPECT_EQ(fit(1.07), Fit::Fits);
+  EXPECT_EQ(fit(1.0), Fit::Unsure);
+  EXPECT_EQ(fit(0.9), Fit::Unsure);
+  EXPECT_EQ(fit(0.87), Fit::DoesNot);
+}
+
+TEST(Step, ShardedParametersAreGatheredBesideCompute) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 1, 4, 1, 4);
+  plan.sharding = StateSharding::Parameters;
+  double parameters = 8 * layerParameters(shape) + embeddingParameters(shape);
+  double once = scatterSeconds(machine, stack, {4, 1}, 2 * parameters);
+  double alone = price(machine, stack, shape, planOf(1, 1, 1, 1, 1)).seconds;
+  stack.gatherExposed = 1;
+  EXPECT_NEAR(price(machine, stack, shape, plan).seconds, alone + 3 * once, 1e-6);
+  stack.gatherExposed = 0;
+  EXPECT_LT(price(machine, stack, shape, plan).seconds, alone + 3 * once);
+}
+
+TEST(Step, LogitsAndEmbeddingMakeStagesUneven) {
+  Machine machine = simpleMachine();
+  Stack stack = arithmeticOnly();
+  TransformerShape shape = smallShape();
+  TrainingPlan plan = planOf(1, 2, 1, 1, 8);
+  TransformerPrices prices(machine, stack, shape, plan);
+  EXPECT_GT(prices.range(4, 4).forward, prices.range(1, 4).forward);
+  EXPECT_GT(price(machine, stack, shape, plan).seconds,
+            9 * (prices.range(1, 4).forward + prices.range(1, 4).backward()));
+}
+
+// Calibration.
+
+TEST(Calibrate, FindsTheConstantsThatMadeTheTimes) {
+  Machine machine = *machine::load("a100-80");
+  Stack truth = *machine::loadStack("default"), start = truth;
+  truth.matmul = 0.8;
+  truth.pointwise = 1.5;
+  truth.intraLink = 0.7;
+  std::vector<MeasuredStep> steps;
+  for (int64_t tp : {1, 2, 4, 8})
+    for (int64_t microbatch : {1, 4, 16})
+      for (int64_t hidden : {1024, 4096}) {
+        TransformerShape shape = smallShape();
+        shape.hidden = hidden, shape.feedForward = 4 * hidden, shape.heads = shape.kvHeads = hidden / 64;
+        MeasuredStep step{&machine, shape, planOf(tp, 1, 8 / tp, microbatch, 16 * microbatch), 0};
+        step.seconds = price(machine, truth, step.shape, step.plan).seconds;
+        steps.push_back(step);
+      }
+  Stack fitted = fitStack(start, steps);
+  for (const MeasuredStep &step : steps)
+    EXPECT_NEAR(price(machine, fitted, step.shape, step.plan).seconds / step.seconds, 1, 0.02);
+  EXPECT_NEAR(fitted.matmul, truth.matmul, 0.05);
+}
+
+TEST(Calibrate, OneStepMovesTheMatrixRateOnly) {
+  Machine machine = *machine::load("a100-80");
+  Stack start = *machine::loadStack("default");
+  MeasuredStep step{&machine, smallShape(), planOf(1, 1, 8, 8, 64), 0};
+  step.seconds = 1.1 * price(machine, start, step.shape, step.plan).seconds;
+  Stack fitted = fitStack(start, std::span(&step, 1));
+  EXPECT_LT(fitted.matmul, start.matmul);
+  fitted.matmul = start.matmul;
+  EXPECT_EQ(toToml(fitted), toToml(start));
+}
+
+TEST(Calibrate, ProfilesReproduceTheStep) {
+  Machine machine = *machine::load("a100-80");
+  Stack stack = *machine::loadStack("default");
+  MeasuredStep step{&machine, smallShape(), planOf(1, 1, 1, 8, 64), 0};
+  double before = price(machine, stack, step.shape, step.plan).seconds;
+  step.seconds = 1.2 * before;
+  profileLayers(stack, std::span(&step, 1));
+  ASSERT_EQ(stack.profile.size(), 1u);
+  double after = price(machine, stack, step.shape, step.plan).seconds;
+  EXPECT_GT(after, 1.12 * before); // one step shrinks the correction by 1 / 1.3 of its logarithm
+  EXPECT_LT(after, 1.2 * before);
+}
+
+} // namespace
