@@ -54,19 +54,19 @@ class Price(unittest.TestCase):
         self.assertIn("seconds", good)
 
     def test_unstated_recomputation_is_the_least_that_fits(self):
-        small, large = price(changed("plan", "recompute", "unstated"),
-                             changed("plan", "microbatch", 32, changed("plan", "recompute", "unstated")))
-        self.assertEqual((small["recompute"], small["memory"]), ("none", "fits"))
-        self.assertNotEqual(large["recompute"], "none")
-        self.assertEqual(large["memory"], "unsure")
+        unstated = changed("plan", "recompute", "unstated")
+        roomy, tight = price(unstated, changed("", "machine", "v100-16", changed("plan", "microbatch", 16, unstated)))
+        self.assertEqual((roomy["recompute"], roomy["memory"]), ("none", "fits"))
+        self.assertEqual((tight["recompute"], tight["memory"]), ("full", "unsure"))
 
     def test_calibration_moves_the_price_of_its_group_only(self):
         alone, = price(CASE)
-        measured = changed("", "seconds", 1.3 * alone["seconds"], changed("", "calibrate", True, changed("", "group", "slow")))
+        slow = changed("", "calibrate", True, changed("", "group", "slow"))
+        measured = changed("", "seconds", 1.3 * alone["seconds"], slow)
         unmeasured = changed("", "group", "slow", changed("plan", "microbatch", 4))
         other = price(measured, unmeasured, CASE)
         before, = price(changed("plan", "microbatch", 4))
-        self.assertGreater(other[1]["seconds"], 1.1 * before["seconds"])
+        self.assertGreater(other[1]["seconds"], 1.03 * before["seconds"])
         self.assertEqual(other[2]["seconds"], alone["seconds"])
 
     def test_same_bytes_twice(self):
@@ -108,12 +108,12 @@ class Fidelity(unittest.TestCase):
         for hidden in (1024, 2048):
             for tp in (1, 2, 4, 8):
                 for microbatch in (1, 2, 4):
-                    rows.append({"source": "someone/megatron@1:runs.csv", "gpu_type": "A100-80GB", "layers": 24, "hidden": hidden,
-                                 "heads": 16, "seq": 1024, "vocab": 51200, "tp": tp, "pp": 1, "dp": 8 // tp, "microbatch": microbatch,
-                                 "global_batch": 64, "recompute": "full", "precision": "fp16", "status": "ok", "model": "GPT",
-                                 "plan_group": f"h{hidden}"})
-        cases = [changed("shape", "hidden", row["hidden"]) | {"plan": CASE["plan"] | {key: row[key] for key in ("tp", "pp", "dp", "microbatch")}}
-                 for row in rows]
+                    rows.append({"source": "someone/megatron@1:runs.csv", "gpu_type": "A100-80GB", "model": "GPT", "layers": 24,
+                                 "hidden": hidden, "heads": 16, "seq": 1024, "vocab": 51200, "tp": tp, "pp": 1, "dp": 8 // tp,
+                                 "microbatch": microbatch, "global_batch": 64, "recompute": "full", "precision": "fp16",
+                                 "status": "ok", "plan_group": f"h{hidden}"})
+        plans = [CASE["plan"] | {key: row[key] for key in ("tp", "pp", "dp", "microbatch")} for row in rows]
+        cases = [changed("shape", "hidden", row["hidden"]) | {"plan": plan} for row, plan in zip(rows, plans)]
         for row, answer in zip(rows, price(*cases)):
             row["iter_time_s"] = slower * answer["seconds"]
         rows.append(rows[0] | {"iter_time_s": ""})
@@ -126,7 +126,7 @@ class Fidelity(unittest.TestCase):
         return path
 
     def test_scores_what_it_did_not_calibrate_by(self):
-        result = self.score(self.write(1.2))
+        result = self.score(self.write(1.1))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertIn("24 timed rows priced, 2 of them for calibration", result.stdout)
         self.assertRegex(result.stdout, r"n   22  MAE   [0-9]\.[0-9] %")

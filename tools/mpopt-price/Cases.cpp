@@ -89,6 +89,8 @@ public:
   }
 
   void fail(const std::string &key, const std::string &remedy) {
+    if (!failure && path.empty() && key.empty())
+      failure = Error{remedy};
     if (!failure)
       failure = Error{"key '" + path + (path.empty() || key.empty() ? "" : ".") + key + "': " + remedy};
   }

@@ -22,6 +22,7 @@ Machine simpleMachine() {
   machine.name = "simple";
   machine.devices.resize(1);
   machine.devices[0].peak[static_cast<size_t>(DType::BF16)] = 1e12;
+  machine.devices[0].vectorFlops = 1e12;
   machine.devices[0].memoryBytes = int64_t(16) << 30;
   machine.devices[0].memoryBandwidth = 1e9;
   machine.devices[0].matmul.tiles = {{1, 1, 1.0}};
