@@ -55,9 +55,7 @@ MPOPT_VECTOR_CLONES void minPlus(double *__restrict out, const double *bases, co
   }
 }
 
-MPOPT_VECTOR_CLONES void maxDifference(double *__restrict out, double first, const double *__restrict others,
-                                       int64_t n) {
-  MPOPT_VECTOR_LOOP
+MPOPT_VECTOR_CLONES void maxDifference(double *__restrict out, double first, const double *__restrict others, int64_t n) {
   for (int64_t i = 0; i < n; ++i) {
     double difference = others[i] == kForbidden ? -kForbidden : first - others[i];
     out[i] = difference > out[i] ? difference : out[i];

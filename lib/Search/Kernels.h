@@ -12,7 +12,7 @@ namespace mpopt::search {
 void minPlus(double *out, const double *bases, const double *const *rows, size_t rowCount, size_t classes,
              double *scratch, int64_t n);
 
-/// out[i] = the larger of itself and first - others[i], where others[i] is not kForbidden. Chosen as above.
+/// out[i] = max(out[i], first - others[i]) where others[i] is finite.
 void maxDifference(double *out, double first, const double *others, int64_t n);
 
 } // namespace mpopt::search

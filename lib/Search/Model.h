@@ -42,6 +42,24 @@ struct Use {
   std::vector<int64_t> usages; ///< Per strategy.
 };
 
+/// How the strategy of a node that is no variable follows from those of others. Strategies are numbered as in the problem.
+struct Recovery {
+  struct Link {
+    int32_t node;
+    int32_t side;                ///< Of the recovered node in the table.
+    std::vector<int32_t> own;    ///< Per entry of `strategies`: its class.
+    std::vector<int32_t> others; ///< Per strategy of `node`: its class; -1 where it was ruled out.
+    std::shared_ptr<const Table> table;
+  };
+  int32_t node;
+  std::vector<int32_t> strategies; ///< To choose the cheapest from; or, with one link and no table,
+                                   ///< per strategy of that link's node the strategy that goes with it.
+  std::vector<double> costs;
+  std::vector<Link> links;
+
+  int32_t strategy(const std::vector<int32_t> &choice) const;
+};
+
 struct Variable {
   int32_t node = 0;                ///< In the problem.
   std::vector<int32_t> strategies; ///< In the problem, ascending.
@@ -59,7 +77,9 @@ struct Model {
   std::vector<Arc> arcs;
   std::vector<int64_t> room;    ///< Per row: the limit less what is decided already; >= 0.
   double constant = 0;          ///< Cost of what is decided already.
-  std::vector<int32_t> decided; ///< Per node of the problem: its strategy, or -1 for a variable.
+  std::vector<int32_t> decided; ///< Per node of the problem: its strategy, or -1 where it is open.
+  /// In the order in which nodes were merged or eliminated; the last is recovered first.
+  std::shared_ptr<const std::vector<Recovery>> recoveries;
 
   int side(const Arc &arc, int32_t variable) const { return arc.ends[0] == variable ? 0 : 1; }
   /// A strategy per node from a strategy per variable.
@@ -71,9 +91,10 @@ struct Model {
 };
 
 /// Reduces a problem that passed check(): forbidden values, equal and dominated
-/// strategies, single strategies, parallel and separable edges, times that
-/// cannot overflow. Errors: no allowed combination; decided memory over the
-/// limit.
+/// strategies, single strategies, parallel and separable edges, nodes whose
+/// strategy follows from a neighbour's, nodes without memory on one or two
+/// edges, times that cannot overflow. Errors: no allowed combination; decided
+/// memory over the limit.
 Result<Model> reduce(const Problem &problem);
 
 /// The coarsest map that is at least as fine as both, numbered by first

@@ -7,10 +7,6 @@
 
 namespace mpopt::search {
 
-/// Dominance between the classes of a table costs rows^2 * cols: the most for
-/// one table, and for all.
-static constexpr double kDominanceWork = 4e6, kDominanceTotal = 1e9;
-
 void Reducer::addNodes() {
   for (const Node &node : problem.nodes) {
     Work entry;
@@ -18,18 +14,13 @@ void Reducer::addNodes() {
     entry.strategies.resize(node.costs.size());
     for (size_t s = 0; s < node.costs.size(); ++s)
       entry.strategies[s] = int32_t(s);
-    std::map<std::pair<int64_t, int64_t>, size_t> known;
-    for (const UsageComponent &component : node.usages) {
-      if (component.interval.empty() || !problem.usageLimit)
-        continue;
-      auto [at, fresh] = known.try_emplace({component.interval.first, component.interval.last}, entry.uses.size());
-      if (fresh)
-        entry.uses.push_back({component.interval, std::vector<int64_t>(node.costs.size())});
-      for (size_t s = 0; s < node.costs.size(); ++s)
-        entry.uses[at->second].usages[s] += component.usages[s];
-    }
+    for (const UsageComponent &component : node.usages)
+      if (!component.interval.empty() && problem.usageLimit)
+        entry.uses.push_back({component.interval, component.usages});
     work.push_back(std::move(entry));
   }
+  for (Work &entry : work)
+    tidyUses(entry, 0);
 }
 
 void Reducer::addArcs() {
@@ -39,18 +30,43 @@ void Reducer::addArcs() {
   for (auto &[ends, terms] : pairs) {
     std::sort(terms.begin(), terms.end());
     const Compressed &sum = cache.sum(terms);
-    int32_t index = int32_t(arcs.size());
-    arcs.push_back({{ends.first, ends.second}, {sum.classes[0], sum.classes[1]}, sum.table});
-    work[size_t(ends.first)].arcs.push_back(index);
-    work[size_t(ends.second)].arcs.push_back(index);
+    addArc({{ends.first, ends.second}, {sum.classes[0], sum.classes[1]}, sum.table});
   }
-  live.assign(arcs.size(), 1);
 }
 
-void Reducer::drop(int32_t arc) {
-  live[size_t(arc)] = 0;
-  for (int32_t end : arcs[size_t(arc)].ends)
-    std::erase(work[size_t(end)].arcs, arc);
+/// The arc's table must come from the cache.
+int32_t Reducer::addArc(Arc arc) {
+  int32_t index = int32_t(arcs.size());
+  places.push_back({});
+  for (int side : {0, 1}) {
+    std::vector<int32_t> &list = work[size_t(arc.ends[side])].arcs;
+    places.back()[size_t(side)] = int32_t(list.size());
+    list.push_back(index);
+  }
+  arcs.push_back(std::move(arc));
+  live.push_back(1);
+  return index;
+}
+
+void Reducer::drop(int32_t index) {
+  Arc &arc = arcs[size_t(index)];
+  live[size_t(index)] = 0;
+  for (int side : {0, 1}) {
+    std::vector<int32_t> &list = work[size_t(arc.ends[side])].arcs;
+    size_t place = size_t(places[size_t(index)][size_t(side)]);
+    int32_t moved = list[place] = list.back();
+    list.pop_back();
+    places[size_t(moved)][size_t(sideOf(moved, arc.ends[side]))] = int32_t(place);
+  }
+  arc.classes[0] = arc.classes[1] = nullptr;
+  arc.table = nullptr;
+}
+
+void Reducer::touch(int32_t variable) {
+  if (queued[size_t(variable)] || !work[size_t(variable)].open)
+    return;
+  queued[size_t(variable)] = 1;
+  queue.push_back(variable);
 }
 
 template <typename T> static void filter(std::vector<T> &values, const std::vector<char> &mask) {
@@ -69,7 +85,7 @@ void Reducer::keep(int32_t variable, const std::vector<char> &mask) {
     filter(use.usages, mask);
   for (int32_t index : entry.arcs) {
     Arc &arc = arcs[size_t(index)];
-    int side = arc.ends[0] == variable ? 0 : 1;
+    int side = sideOf(index, variable);
     auto classes = std::make_shared<ClassMap>(*arc.classes[side]);
     filter(*classes, mask);
     arc.classes[side] = classes;
@@ -78,57 +94,57 @@ void Reducer::keep(int32_t variable, const std::vector<char> &mask) {
     failure = Error{"no allowed combination of strategies exists: node '" + problem.nodes[size_t(variable)].name +
                     "' is left without one; allow more strategies for it or "
                     "its neighbours"};
+  if (failure)
+    return;
+  for (int32_t index : entry.arcs)
+    if (cache.tighten(arcs[size_t(index)]))
+      touch(other(index, variable));
+  tidyUses(entry, 0);
+  touch(variable);
 }
 
-/// Per class of `side`, whether it has a finite cost with some strategy that is
-/// left on the other side.
-static std::vector<char> supported(const Arc &arc, int side) {
-  const Table &table = *arc.table;
-  int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
-  std::vector<char> present(size_t(others), 0), result(size_t(own), 0);
-  for (int32_t other : *arc.classes[1 - side])
-    present[size_t(other)] = 1;
-  for (int32_t a = 0; a < own; ++a)
-    for (int32_t b = 0; b < others && !result[size_t(a)]; ++b)
-      result[size_t(a)] = present[size_t(b)] && (side == 0 ? table.at(a, b) : table.at(b, a)) != kForbidden;
-  return result;
+/// Moves what every strategy uses to what is decided, from the use `first` on.
+void Reducer::tidyUses(Work &entry, size_t first) {
+  auto constantUse = [&](TimedUse &use) {
+    if (use.usages.empty())
+      return true;
+    auto [low, high] = std::minmax_element(use.usages.begin(), use.usages.end());
+    int64_t least = *low, most = *high;
+    if (least > 0) {
+      decidedUses.push_back({use.interval, {least}});
+      for (int64_t &usage : use.usages)
+        usage -= least;
+    }
+    return least == most;
+  };
+  entry.uses.erase(std::remove_if(entry.uses.begin() + int64_t(first), entry.uses.end(), constantUse),
+                   entry.uses.end());
 }
 
-bool Reducer::removeForbidden() {
-  bool changed = false;
-  std::vector<int32_t> queue;
-  std::vector<char> queued(work.size(), 1);
-  for (int32_t i = int32_t(work.size()); i-- > 0;)
-    queue.push_back(i);
-  while (!queue.empty() && !failure) {
-    int32_t variable = queue.back();
-    queue.pop_back();
-    queued[size_t(variable)] = 0;
-    Work &entry = work[size_t(variable)];
-    std::vector<char> mask(entry.costs.size());
+bool Reducer::removeForbidden(int32_t variable) {
+  Work &entry = work[size_t(variable)];
+  std::vector<char> mask(entry.costs.size());
+  for (size_t s = 0; s < mask.size(); ++s)
+    mask[s] = entry.costs[s] != kForbidden;
+  for (int32_t index : entry.arcs) {
+    const Arc &arc = arcs[size_t(index)];
+    int side = sideOf(index, variable);
+    const Table &table = *arc.table;
+    int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
+    std::vector<char> supported(size_t(own), 0);
+    for (int32_t a = 0; a < own; ++a)
+      for (int32_t b = 0; b < others && !supported[size_t(a)]; ++b)
+        supported[size_t(a)] = (side == 0 ? table.at(a, b) : table.at(b, a)) != kForbidden;
     for (size_t s = 0; s < mask.size(); ++s)
-      mask[s] = entry.costs[s] != kForbidden;
-    for (int32_t index : entry.arcs) {
-      const Arc &arc = arcs[size_t(index)];
-      int side = arc.ends[0] == variable ? 0 : 1;
-      std::vector<char> support = supported(arc, side);
-      for (size_t s = 0; s < mask.size(); ++s)
-        mask[s] &= support[size_t((*arc.classes[side])[s])];
-    }
-    if (std::all_of(mask.begin(), mask.end(), [](char m) { return m; }))
-      continue;
-    changed = true;
-    keep(variable, mask);
-    for (int32_t index : entry.arcs) {
-      int32_t other = arcs[size_t(index)].ends[arcs[size_t(index)].ends[0] == variable ? 1 : 0];
-      if (!queued[size_t(other)])
-        queued[size_t(other)] = 1, queue.push_back(other);
-    }
+      mask[s] &= supported[size_t((*arc.classes[side])[s])];
   }
-  return changed;
+  if (std::all_of(mask.begin(), mask.end(), [](char m) { return m; }))
+    return false;
+  keep(variable, mask);
+  return true;
 }
 
-static bool separable(const Table &table) {
+static bool isSeparable(const Table &table) {
   double scale = 0;
   for (double value : table.values) {
     if (value == kForbidden)
@@ -142,168 +158,104 @@ static bool separable(const Table &table) {
   return true;
 }
 
-bool Reducer::dropSeparableArcs() {
+bool Reducer::separable(const Arc &arc) {
+  auto [entry, fresh] = separableCache.try_emplace(arc.table.get(), false);
+  if (fresh)
+    entry->second = isSeparable(*arc.table);
+  return entry->second;
+}
+
+bool Reducer::dropSeparableArcs(int32_t variable) {
   bool changed = false;
-  std::map<const Table *, bool> known;
-  for (size_t i = 0; i < arcs.size(); ++i) {
-    if (!live[i])
-      continue;
-    const Arc &arc = arcs[i];
-    auto [entry, fresh] = known.try_emplace(arc.table.get(), false);
-    if (fresh)
-      entry->second = separable(*arc.table);
-    if (!entry->second)
+  for (int32_t index : std::vector<int32_t>(work[size_t(variable)].arcs)) {
+    const Arc arc = arcs[size_t(index)];
+    if (!separable(arc))
       continue;
     for (int side : {0, 1}) {
       Work &end = work[size_t(arc.ends[side])];
       for (size_t s = 0; s < end.costs.size(); ++s)
         end.costs[s] += side == 0 ? arc.table->at((*arc.classes[0])[s], 0)
                                   : arc.table->at(0, (*arc.classes[1])[s]) - arc.table->at(0, 0);
+      touch(arc.ends[side]);
     }
-    drop(int32_t(i));
+    drop(index);
     changed = true;
   }
   return changed;
 }
 
-bool Reducer::lessUse(const Work &entry, size_t a, size_t b) const {
-  return std::all_of(entry.uses.begin(), entry.uses.end(),
-                     [&](const TimedUse &use) { return use.usages[a] <= use.usages[b]; });
+/// Adds the costs of an arc, at one strategy of `variable`, to the other end.
+void Reducer::foldInto(int32_t variable, int32_t index, int32_t strategy) {
+  const Arc &arc = arcs[size_t(index)];
+  int side = sideOf(index, variable);
+  Work &end = work[size_t(arc.ends[1 - side])];
+  for (size_t s = 0; s < end.costs.size(); ++s)
+    end.costs[s] += arc.from(side, strategy, int32_t(s));
+  touch(arc.ends[1 - side]);
+  drop(index);
 }
 
-/// Among strategies that no arc tells apart, only those on the frontier of cost
-/// and memory are of use.
-bool Reducer::removeEqualClasses(int32_t variable) {
+bool Reducer::decideSingle(int32_t variable) {
   Work &entry = work[size_t(variable)];
-  std::shared_ptr<const ClassMap> joint = std::make_shared<ClassMap>(entry.costs.size(), 0);
-  for (int32_t arc : entry.arcs)
-    joint = refine(joint, arcs[size_t(arc)].classes[arcs[size_t(arc)].ends[0] == variable ? 0 : 1]);
-  std::vector<std::vector<size_t>> members(size_t(countClasses(*joint)));
-  for (size_t s = 0; s < joint->size(); ++s)
-    members[size_t((*joint)[s])].push_back(s);
-  std::vector<char> mask(entry.costs.size(), 1);
-  bool changed = false;
-  for (std::vector<size_t> &group : members) {
-    std::sort(group.begin(), group.end(), [&](size_t a, size_t b) {
-      return entry.costs[a] != entry.costs[b] ? entry.costs[a] < entry.costs[b] : a < b;
-    });
-    for (size_t j = 1; j < group.size(); ++j)
-      for (size_t i = 0; i < j && mask[group[j]]; ++i)
-        if (mask[group[i]] && lessUse(entry, group[i], group[j]))
-          mask[group[j]] = 0, changed = true;
-  }
-  if (changed)
-    keep(variable, mask);
-  return changed;
+  if (entry.strategies.size() != 1)
+    return false;
+  constant += entry.costs[0];
+  tidyUses(entry, 0);
+  for (int32_t index : std::vector<int32_t>(entry.arcs))
+    foldInto(variable, index, 0);
+  entry.open = false;
+  return true;
 }
 
-/// For classes a, b of one side: the most by which a can cost more than b,
-/// whatever the other side chooses.
-const std::vector<double> &Reducer::differences(const Arc &arc, int side) {
-  auto [entry, fresh] = differenceCache.try_emplace({arc.table.get(), side});
-  if (!fresh)
-    return entry->second;
-  const Table &table = *arc.table;
-  int32_t own = side == 0 ? table.rows : table.cols, others = side == 0 ? table.cols : table.rows;
-  // Per choice of the other side a row of what the classes cost.
-  std::vector<double> transposed;
-  if (side == 0)
-    for (int32_t c = 0; c < others; ++c)
-      for (int32_t a = 0; a < own; ++a)
-        transposed.push_back(table.at(a, c));
-  const double *costs = side == 0 ? transposed.data() : table.values.data();
-  std::vector<double> most(size_t(own) * size_t(own), -kForbidden);
-  for (int32_t a = 0; a < own; ++a)
-    for (int32_t c = 0; c < others; ++c) { // where b is forbidden, a cannot be worse
-      const double *row = costs + size_t(c) * size_t(own);
-      maxDifference(most.data() + size_t(a) * size_t(own), row[a], row, own);
-    }
-  return entry->second = std::move(most);
-}
-
-bool Reducer::removeDominated(int32_t variable) {
+void Reducer::visit(int32_t variable) {
   Work &entry = work[size_t(variable)];
-  size_t size = entry.costs.size();
-  std::vector<double> worse(size * size);
-  for (size_t a = 0; a < size; ++a)
-    for (size_t b = 0; b < size; ++b)
-      worse[a * size + b] = entry.costs[a] - entry.costs[b];
-  for (int32_t index : entry.arcs) {
-    const Arc &arc = arcs[size_t(index)];
-    int side = arc.ends[0] == variable ? 0 : 1;
-    double own = side == 0 ? arc.table->rows : arc.table->cols, others = side == 0 ? arc.table->cols : arc.table->rows;
-    double cost = differenceCache.contains({arc.table.get(), side}) ? 0 : own * own * others;
-    if (cost > kDominanceWork || dominanceWork + cost > kDominanceTotal)
-      return false;
-    dominanceWork += cost;
-    const std::vector<double> &most = differences(arc, side);
-    const ClassMap &classes = *arc.classes[side];
-    for (size_t a = 0; a < size; ++a)
-      for (size_t b = 0; b < size; ++b)
-        worse[a * size + b] += most[size_t(classes[a]) * size_t(own) + size_t(classes[b])];
+  bool changed = true;
+  while (changed && entry.open && !failure) {
+    changed = removeForbidden(variable);
+    if (failure || decideSingle(variable))
+      return;
+    changed |= dropSeparableArcs(variable);
+    changed |= removeEqualClasses(variable);
+    changed |= removeDominated(variable);
+    if (decideSingle(variable) || eliminate(variable))
+      return;
+    if (!changed)
+      changed = mergeForced(variable);
   }
-  std::vector<char> mask(size, 1);
-  bool changed = false;
-  for (size_t b = 0; b < size; ++b)
-    for (size_t a = 0; a < size && mask[b]; ++a)
-      if (a != b && mask[a] && worse[a * size + b] <= 0 && lessUse(entry, a, b))
-        mask[b] = 0, changed = true;
-  if (changed)
-    keep(variable, mask);
-  return changed;
 }
 
-bool Reducer::decideSingles() {
-  bool changed = false;
-  for (size_t i = 0; i < work.size(); ++i) {
-    Work &entry = work[i];
-    if (entry.decided || entry.strategies.size() != 1)
-      continue;
-    entry.decided = changed = true;
-    constant += entry.costs[0];
-    for (TimedUse &use : entry.uses)
-      decidedUses.push_back(std::move(use));
-    entry.uses.clear();
-    for (int32_t index : std::vector<int32_t>(entry.arcs)) {
-      const Arc &arc = arcs[size_t(index)];
-      int side = arc.ends[0] == int32_t(i) ? 0 : 1;
-      Work &other = work[size_t(arc.ends[1 - side])];
-      for (size_t s = 0; s < other.costs.size(); ++s)
-        other.costs[s] += arc.from(side, 0, int32_t(s));
-      drop(index);
-    }
+void Reducer::settle() {
+  for (size_t i = 0; i < work.size(); ++i)
+    touch(int32_t(i));
+  while (!queue.empty() && !failure) {
+    int32_t variable = queue.front();
+    queue.pop_front();
+    queued[size_t(variable)] = 0;
+    visit(variable);
   }
-  return changed;
 }
 
-Result<Model> Reducer::run() {
-  addNodes();
-  addArcs();
-  // Each reduction makes room for the others; in practice two or three rounds
-  // reach the end.
-  for (bool changed = true; changed && !failure;) {
-    changed = removeForbidden();
-    changed |= !failure && dropSeparableArcs();
-    for (size_t i = 0; i < work.size() && !failure; ++i)
-      if (!work[i].decided && work[i].costs.size() > 1) {
-        changed |= removeEqualClasses(int32_t(i));
-        changed |= removeDominated(int32_t(i));
-      }
-    changed |= !failure && decideSingles();
-  }
-  if (failure)
-    return tl::unexpected<Error>(*failure);
+Model Reducer::finish() {
   Model model;
   model.constant = constant;
+  model.room = room;
   model.decided.assign(work.size(), -1);
+  std::vector<char> recovered(work.size(), 0);
+  for (const Recovery &recovery : recoveries)
+    recovered[size_t(recovery.node)] = 1;
   std::vector<int32_t> numbers(work.size(), -1);
   for (size_t i = 0; i < work.size(); ++i) {
-    if (work[i].decided) {
-      model.decided[i] = work[i].strategies[0];
+    Work &entry = work[i];
+    if (!entry.open) {
+      if (!recovered[i])
+        model.decided[i] = entry.strategies[0];
       continue;
     }
     numbers[i] = int32_t(model.variables.size());
-    model.variables.push_back({int32_t(i), work[i].strategies, work[i].costs, {}, {}});
+    model.variables.push_back({int32_t(i), std::move(entry.strategies), std::move(entry.costs), {}, {}});
+    for (TimedUse &use : entry.uses)
+      model.variables.back().uses.push_back(
+          {int32_t(use.interval.first), int32_t(use.interval.last), std::move(use.usages)});
   }
   for (size_t i = 0; i < arcs.size(); ++i) {
     if (!live[i])
@@ -315,10 +267,26 @@ Result<Model> Reducer::run() {
     }
     model.arcs.push_back(std::move(arc));
   }
-  compact(model);
-  if (Status status = placeRows(model); !status)
-    return tl::unexpected<Error>(status.error());
+  model.recoveries = std::make_shared<const std::vector<Recovery>>(std::move(recoveries));
   return model;
+}
+
+Result<Model> Reducer::run() {
+  queued.assign(problem.nodes.size(), 0);
+  addNodes();
+  addArcs();
+  settle();
+  // Fewer times matter once strategies are gone, and that makes more strategies equal in memory.
+  for (int round = 0; round < 2 && !failure; ++round) {
+    if (Status status = placeRows(); !status)
+      return tl::unexpected<Error>(status.error());
+    settle();
+  }
+  if (failure)
+    return tl::unexpected<Error>(*failure);
+  if (Status status = placeRows(); !status)
+    return tl::unexpected<Error>(status.error());
+  return finish();
 }
 
 Result<Model> reduce(const Problem &problem) { return Reducer(problem).run(); }

@@ -3,6 +3,8 @@
 
 #include "Classes.h"
 
+#include <array>
+#include <deque>
 #include <map>
 
 namespace mpopt::search {
@@ -16,7 +18,7 @@ public:
 
 private:
   struct TimedUse {
-    Interval interval;
+    Interval interval; ///< Of times; once rows are placed, of rows.
     std::vector<int64_t> usages;
   };
   struct Work {
@@ -24,34 +26,62 @@ private:
     std::vector<double> costs;
     std::vector<TimedUse> uses;
     std::vector<int32_t> arcs; ///< Live ones.
-    bool decided = false;
+    bool open = true;          ///< Still to be chosen.
   };
 
   void addNodes();
   void addArcs();
-  /// The rounds; each returns whether anything changed.
-  bool removeForbidden();
-  bool dropSeparableArcs();
+  void visit(int32_t variable);
+  void settle(); ///< Visits what changed until nothing does.
+
+  /// The reductions of one variable; each returns whether anything changed.
+  bool removeForbidden(int32_t variable);
+  bool dropSeparableArcs(int32_t variable);
   bool removeEqualClasses(int32_t variable);
   bool removeDominated(int32_t variable);
-  bool decideSingles();
+  bool decideSingle(int32_t variable);
+  bool eliminate(int32_t variable); ///< Without memory and with at most two arcs.
+  bool mergeForced(int32_t variable);
 
+  void merge(int32_t root, int32_t follower, int32_t arc);
+  void tidyUses(Work &entry, size_t first);
+  void foldInto(int32_t variable, int32_t arc, int32_t strategy);
+  void joinParallel(int32_t arc);
+  bool follows(int32_t arc, int side) const;
+  int32_t addArc(Arc arc);
+  bool separable(const Arc &arc);
   void keep(int32_t variable, const std::vector<char> &mask);
   void drop(int32_t arc);
+  void touch(int32_t variable);
+  int32_t other(int32_t arc, int32_t variable) const {
+    return arcs[size_t(arc)].ends[arcs[size_t(arc)].ends[0] == variable ? 1 : 0];
+  }
+  int sideOf(int32_t arc, int32_t variable) const { return arcs[size_t(arc)].ends[0] == variable ? 0 : 1; }
   bool lessUse(const Work &work, size_t a, size_t b) const;
-  const std::vector<double> &differences(const Arc &arc, int side);
-  Status placeRows(Model &model);
+  const std::vector<double> *differences(const Arc &arc, int side);
+  Recovery::Link linkTo(int32_t variable, int32_t arc) const;
+  Status placeRows();
+  void splitUses(Work &entry, std::vector<int64_t> &least);
+  void moveUses(const std::vector<int64_t> &times);
+  Model finish();
 
   const Problem &problem;
   TableCache cache;
   std::vector<Work> work;
   std::vector<Arc> arcs;
+  std::vector<std::array<int32_t, 2>> places; ///< Per arc and end: where it stands in that end's list.
   std::vector<char> live;
+  std::deque<int32_t> queue; ///< Variables to visit.
+  std::vector<char> queued;
   std::vector<TimedUse> decidedUses; ///< One usage each.
+  std::vector<int64_t> room;         ///< Per row, once rows are placed.
+  bool rowsPlaced = false;
+  std::vector<Recovery> recoveries;
   double constant = 0;
   double dominanceWork = 0;
   std::optional<Error> failure;
   std::map<std::pair<const Table *, int>, std::vector<double>> differenceCache;
+  std::map<const Table *, bool> separableCache;
 };
 
 } // namespace mpopt::search
