@@ -90,8 +90,8 @@ bool TableCache::Equal::operator()(const Table *a, const Table *b) const {
 }
 
 size_t TableCache::Hash::operator()(const Table *table) const {
-  return std::hash<std::string_view>()({reinterpret_cast<const char *>(table->values.data()),
-                                        table->values.size() * sizeof(double)}) *
+  return std::hash<std::string_view>()(
+             {reinterpret_cast<const char *>(table->values.data()), table->values.size() * sizeof(double)}) *
              31 +
          size_t(table->rows);
 }

@@ -15,6 +15,9 @@ void minPlus(double *out, const double *bases, const double *const *rows, size_t
 /// out[i] = max(out[i], first - others[i]) where others[i] is finite.
 void maxDifference(double *out, double first, const double *others, int64_t n);
 
+/// out[i] = least over c of bases[c] + sum over r of rows[c * rowCount + r][i]. `n` is a multiple of four, `rowCount` >= 1.
+void minOfSums(double *out, const double *bases, const double *const *rows, size_t rowCount, size_t classes, int64_t n);
+
 } // namespace mpopt::search
 
 #endif // MPOPT_LIB_SEARCH_KERNELS_H

@@ -5,107 +5,93 @@
 
 namespace mpopt::search {
 
-Messages::Messages(const Model &model) : model(model) {
-  for (const Arc &arc : model.arcs) {
-    const Table &table = *arc.table;
-    std::vector<double> &flipped = transposed[&table];
-    if (flipped.empty())
-      for (int32_t col = 0; col < table.cols; ++col)
-        for (int32_t row = 0; row < table.rows; ++row)
-          flipped.push_back(table.at(row, col));
-    byOther[0].push_back(flipped.data());
-    byOther[1].push_back(table.values.data());
-    messages[0].emplace_back(size_t(table.rows), 0.0);
-    messages[1].emplace_back(size_t(table.cols), 0.0);
-    sweepWork += 2 * double(table.values.size());
+Messages::Messages(const Flat &flat) : flat(flat) {
+  int64_t total = 0;
+  for (int32_t v = 0; v < int32_t(flat.sizes.size()); ++v) {
+    starts.push_back(total);
+    total += int64_t(flat.links[size_t(v)].size()) * flat.padded(v);
+    sweepWork += 6 * double(flat.padded(v)) * double(flat.links[size_t(v)].size() + 1);
+    for (const Flat::Link &link : flat.links[size_t(v)])
+      sweepWork += double(flat.size(v)) * flat.padded(link.other);
   }
-  for (const Variable &variable : model.variables)
-    sweepWork += 6 * double(variable.costs.size() * (variable.arcs.size() + 1));
+  messages.assign(size_t(total), 0.0);
 }
 
-void Messages::moved(const Unary &unary, int32_t variable, std::vector<double> &costs) const {
-  costs = unary[size_t(variable)];
-  for (int32_t index : model.variables[size_t(variable)].arcs) {
-    const Arc &arc = model.arcs[size_t(index)];
-    int side = model.side(arc, variable);
-    const std::vector<double> &message = messages[side][size_t(index)];
-    const ClassMap &classes = *arc.classes[side];
-    for (size_t s = 0; s < costs.size(); ++s)
-      costs[s] += message[size_t(classes[s])];
+void Messages::moved(const FlatCosts &unary, int32_t variable, std::vector<double> &costs) const {
+  size_t width = size_t(flat.padded(variable));
+  const double *own = unary.data() + flat.starts[size_t(variable)];
+  costs.assign(own, own + width);
+  for (size_t j = 0; j < flat.links[size_t(variable)].size(); ++j) {
+    const double *add = message(messages, variable, j);
+    for (size_t s = 0; s < width; ++s)
+      costs[s] += add[s];
   }
 }
 
-/// Moves all the arc can spare to one end: then every class of that end has a pair of cost 0 left.
-void Messages::pull(int32_t index, int side) {
-  std::vector<double> &own = messages[side][size_t(index)];
-  const std::vector<double> &other = messages[1 - side][size_t(index)];
-  scratch.resize(other.size());
-  rows.resize(other.size());
-  for (size_t c = 0; c < other.size(); ++c) {
-    scratch[c] = -other[c];
-    rows[c] = byOther[side][size_t(index)] + c * own.size();
+/// Moves all the arc can spare to one end: then every strategy of that end has a pair of cost 0 left.
+void Messages::pull(int32_t variable, size_t at) {
+  const Flat::Link &link = flat.links[size_t(variable)][at];
+  size_t others = size_t(flat.size(link.other));
+  int64_t width = flat.padded(variable);
+  scratch.resize(std::max(scratch.size(), others)), rows.resize(std::max(rows.size(), others));
+  const double *other = message(messages, link.other, size_t(link.reverse));
+  for (size_t t = 0; t < others; ++t) {
+    scratch[t] = other[t] == kForbidden ? kForbidden : -other[t];
+    rows[t] = link.back + int64_t(t) * width;
   }
-  std::fill(own.begin(), own.end(), kForbidden);
-  minPlus(own.data(), scratch.data(), rows.data(), 1, other.size(), nullptr, int64_t(own.size()));
+  minOfSums(message(variable, at), scratch.data(), rows.data(), 1, others, width);
 }
 
-/// Moves a share of a variable's excess costs to an arc; its least cost stays.
-void Messages::push(int32_t index, int side, const std::vector<double> &costs, double least, double share) {
-  std::vector<double> &own = messages[side][size_t(index)];
-  const ClassMap &classes = *model.arcs[size_t(index)].classes[side];
-  scratch.assign(own.size(), kForbidden);
-  for (size_t s = 0; s < costs.size(); ++s)
-    scratch[size_t(classes[s])] = std::min(scratch[size_t(classes[s])], costs[s]);
-  for (size_t c = 0; c < own.size(); ++c)
-    own[c] -= share * (scratch[c] - least);
-}
-
-double Messages::pass(const Unary &unary, bool forward) {
+double Messages::pass(const FlatCosts &unary, bool forward) {
   double bound = 0;
   std::vector<double> costs;
-  int32_t count = int32_t(model.variables.size());
+  int32_t count = int32_t(flat.sizes.size());
   for (int32_t i = 0; i < count; ++i) {
     int32_t variable = forward ? i : count - 1 - i;
-    std::vector<int32_t> ahead;
-    size_t behind = 0;
-    for (int32_t index : model.variables[size_t(variable)].arcs) {
-      const Arc &arc = model.arcs[size_t(index)];
-      int side = model.side(arc, variable);
-      if ((arc.ends[1 - side] > variable) == forward) {
-        ahead.push_back(index);
-      } else {
-        pull(index, side);
-        ++behind;
-      }
-    }
+    const std::vector<Flat::Link> &links = flat.links[size_t(variable)];
+    auto ahead = [&](const Flat::Link &link) { return (link.other > variable) == forward; };
+    size_t aheadCount = 0;
+    for (size_t j = 0; j < links.size(); ++j)
+      if (ahead(links[j]))
+        ++aheadCount;
+      else
+        pull(variable, j);
     moved(unary, variable, costs);
     double least = *std::min_element(costs.begin(), costs.end());
     bound += least;
-    double share = 1.0 / double(std::max<size_t>({ahead.size(), behind, 1}));
-    for (int32_t index : ahead)
-      push(index, model.side(model.arcs[size_t(index)], variable), costs, least, share);
+    double share = 1.0 / double(std::max<size_t>({aheadCount, links.size() - aheadCount, 1}));
+    // What the variable has above its least cost goes to the arcs ahead; its least cost stays.
+    for (size_t s = 0; s < costs.size(); ++s)
+      costs[s] = costs[s] == kForbidden ? 0 : share * (costs[s] - least);
+    for (size_t j = 0; j < links.size(); ++j)
+      if (ahead(links[j])) {
+        double *own = message(variable, j);
+        for (size_t s = 0; s < costs.size(); ++s)
+          own[s] -= costs[s];
+      }
   }
   return bound;
 }
 
-double Messages::sweep(const Unary &unary) {
+double Messages::sweep(const FlatCosts &unary) {
   pass(unary, true);
   // After the way back every arc has a pair of cost 0 and none below, so the variables' least costs are the whole bound.
   return pass(unary, false);
 }
 
-std::vector<int32_t> Messages::decode(const Unary &unary) const {
-  std::vector<int32_t> choice(model.variables.size(), 0);
+std::vector<int32_t> Messages::decode(const FlatCosts &unary) const {
+  std::vector<int32_t> choice(flat.sizes.size(), 0);
   std::vector<double> costs;
   for (int32_t v = 0; v < int32_t(choice.size()); ++v) {
-    costs = unary[size_t(v)];
-    for (int32_t index : model.variables[size_t(v)].arcs) {
-      const Arc &arc = model.arcs[size_t(index)];
-      int side = model.side(arc, v);
-      int32_t other = arc.ends[1 - side];
-      for (size_t s = 0; s < costs.size(); ++s)
-        costs[s] += other < v ? arc.from(side, int32_t(s), choice[size_t(other)])
-                              : messages[side][size_t(index)][size_t((*arc.classes[side])[s])];
+    size_t width = size_t(flat.padded(v));
+    const double *own = unary.data() + flat.starts[size_t(v)];
+    costs.assign(own, own + width);
+    const std::vector<Flat::Link> &links = flat.links[size_t(v)];
+    for (size_t j = 0; j < links.size(); ++j) {
+      const double *add = links[j].other < v ? links[j].back + int64_t(choice[size_t(links[j].other)]) * int64_t(width)
+                                             : message(messages, v, j);
+      for (size_t s = 0; s < width; ++s)
+        costs[s] += add[s];
     }
     choice[size_t(v)] = int32_t(std::min_element(costs.begin(), costs.end()) - costs.begin());
   }

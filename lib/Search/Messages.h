@@ -1,10 +1,7 @@
 #ifndef MPOPT_LIB_SEARCH_MESSAGES_H
 #define MPOPT_LIB_SEARCH_MESSAGES_H
 
-#include "Prices.h"
-
-#include <array>
-#include <map>
+#include "Flat.h"
 
 namespace mpopt::search {
 
@@ -12,36 +9,41 @@ namespace mpopt::search {
 /// variables without changing any plan's cost, so that the sum of the variables' least costs, a bound, never falls.
 class Messages {
 public:
-  /// Per side, arc and class: cost moved from the arc to that end.
-  using State = std::array<std::vector<std::vector<double>>, 2>;
+  /// Cost moved from each arc to each of its ends, per strategy of that end; kForbidden where no pair is allowed.
+  using State = std::vector<double>;
 
-  explicit Messages(const Model &model);
+  explicit Messages(const Flat &flat);
 
   /// One pass forward and one backward through the variables. Returns the bound: no choice costs less in `unary` plus arcs.
-  double sweep(const Unary &unary);
+  double sweep(const FlatCosts &unary);
 
   /// Costs of a variable's strategies after the moves. Their excess over the least bounds how much a plan with that strategy
-  /// must exceed the bound of the last sweep.
-  void moved(const Unary &unary, int32_t variable, std::vector<double> &costs) const;
+  /// must exceed the bound of the last sweep. Padding is kForbidden.
+  void moved(const FlatCosts &unary, int32_t variable, std::vector<double> &costs) const;
 
   /// A choice made variable by variable; it may be forbidden.
-  std::vector<int32_t> decode(const Unary &unary) const;
+  std::vector<int32_t> decode(const FlatCosts &unary) const;
 
   const State &state() const { return messages; }
   void restore(State state) { messages = std::move(state); }
+  /// What was moved to `variable` from the arc of its link `link`.
+  const double *message(const State &state, int32_t variable, size_t link) const {
+    return state.data() + starts[size_t(variable)] + int64_t(link) * flat.padded(variable);
+  }
 
   /// Additions of one sweep.
   double work() const { return sweepWork; }
 
 private:
-  void pull(int32_t arc, int side);
-  void push(int32_t arc, int side, const std::vector<double> &costs, double least, double share);
-  double pass(const Unary &unary, bool forward);
+  double *message(int32_t variable, size_t link) {
+    return messages.data() + starts[size_t(variable)] + int64_t(link) * flat.padded(variable);
+  }
+  void pull(int32_t variable, size_t link);
+  double pass(const FlatCosts &unary, bool forward);
 
-  const Model &model;
+  const Flat &flat;
   State messages;
-  std::map<const Table *, std::vector<double>> transposed;
-  std::vector<const double *> byOther[2]; ///< Per side and arc: the table with that side's classes fastest.
+  std::vector<int64_t> starts; ///< Per variable, in `messages`.
   std::vector<double> scratch;
   std::vector<const double *> rows;
   double sweepWork = 0;

@@ -95,8 +95,8 @@ bool Reducer::eliminate(int32_t variable) {
     for (size_t s = 0; s < entry.costs.size(); ++s)
       for (int32_t c = 0; c < int32_t(least.size()); ++c) {
         int32_t own = (*first.classes[sides[0]])[s];
-        least[size_t(c)] = std::min(least[size_t(c)], entry.costs[s] + (sides[0] == 0 ? first.table->at(own, c)
-                                                                                    : first.table->at(c, own)));
+        least[size_t(c)] = std::min(
+            least[size_t(c)], entry.costs[s] + (sides[0] == 0 ? first.table->at(own, c) : first.table->at(c, own)));
       }
     for (size_t s = 0; s < end.costs.size(); ++s)
       end.costs[s] += least[size_t((*first.classes[1 - sides[0]])[s])];

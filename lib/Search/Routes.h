@@ -2,6 +2,7 @@
 #define MPOPT_LIB_SEARCH_ROUTES_H
 
 #include "Elimination.h"
+#include "Meter.h"
 
 #include <cstdint>
 
@@ -23,11 +24,12 @@ struct Outcome {
 
 /// Counts work, so that the same problem gets the same effort on any host.
 struct Budget {
-  double left;    ///< Additions.
-  double gap = 0; ///< How near to the best plan is near enough.
+  double left;                  ///< Additions.
+  double gap = 0;               ///< How near to the best plan is near enough.
+  const Meter *clock = nullptr; ///< If set, ends the effort too.
 
   bool spend(double work) { return (left -= work) >= 0; }
-  bool over() const { return left <= 0; }
+  bool over() const { return left <= 0 || (clock && clock->over()); }
 };
 
 /// Models of small width: elimination at prices for the memory rows, then

@@ -94,9 +94,10 @@ uint64_t scrambled(uint64_t value) { // splitmix64
 
 /// What is known of the rows, to tell which need not be checked.
 struct RowFacts {
-  std::vector<int64_t> most;            ///< That can be used.
-  std::vector<uint64_t> print;          ///< Random projection of the usages: equal for equal rows.
-  std::vector<int64_t> rising, falling; ///< Number of variables of which some strategy uses more (less) than in the row before.
+  std::vector<int64_t> most;   ///< That can be used.
+  std::vector<uint64_t> print; ///< Random projection of the usages: equal for equal rows.
+  std::vector<int64_t> rising,
+      falling; ///< Number of variables of which some strategy uses more (less) than in the row before.
 
   explicit RowFacts(size_t rows) : most(rows + 1), print(rows + 1), rising(rows + 1), falling(rows + 1) {}
 

@@ -1,15 +1,16 @@
 #include "mpopt/Search/Solver.h"
 #include "LocalSearch.h"
 #include "Routes.h"
+#include "Wide.h"
 
 #include <algorithm>
 #include <chrono>
 
 namespace mpopt::search {
 
-/// Additions per nominal second, and what share of them one exact elimination may take. Without a memory limit one is
+/// What share of the effort one exact elimination may take. Without a memory limit one is
 /// enough; with one, prices and branches take many.
-static constexpr double kWorkPerSecond = 2e9, kSingleShare = 0.5, kPricedShare = 0.05;
+static constexpr double kSingleShare = 0.5, kPricedShare = 0.05;
 /// Numbers in all tables of one elimination (256 MB).
 static constexpr double kTableLimit = 1 << 25;
 
@@ -70,6 +71,49 @@ Result<Solution> solve(const Problem &problem, const SolveOptions &options) {
   Result<Solution> solution = solveModel(problem, *model, options);
   if (solution)
     solution->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return solution;
+}
+
+/// Narrow models first get the exact search with a part of the time; what that leaves open, and all others, the wide one.
+static Outcome searchAnytime(const Model &model, const Meter &meter, const AnytimeOptions &options) {
+  std::vector<int32_t> everything(model.variables.size());
+  for (size_t v = 0; v < everything.size(); ++v)
+    everything[v] = int32_t(v);
+  Incumbent shared;
+  if (options.onProgress)
+    shared.onChange = [&](const Incumbent::State &state) { options.onProgress({state.cost, state.bound}); };
+  Budget budget{0.2 * (meter.end() - meter.now()), 0, &meter};
+  double share = model.room.empty() ? 1 : kPricedShare;
+  if (auto all = Elimination::plan(model, everything, share * budget.left, kTableLimit)) {
+    Outcome outcome = searchExactly(model, *all, budget);
+    if (outcome.closed() || outcome.bound == kForbidden)
+      return outcome;
+    if (outcome.found())
+      shared.offer(model, outcome.choice, outcome.cost);
+    shared.raise(outcome.bound);
+  }
+  searchWidely(model, meter, {options.seed, options.threads, 0}, shared);
+  return outcomeOf(model, shared.state());
+}
+
+Result<Solution> solveAnytime(const Problem &problem, const AnytimeOptions &options) {
+  Meter meter(options.seconds, options.stop);
+  if (Status status = check(problem); !status)
+    return tl::unexpected<Error>(status.error());
+  Result<Model> model = reduce(problem);
+  if (!model)
+    return tl::unexpected<Error>(model.error());
+  Outcome outcome;
+  if (model->variables.empty())
+    outcome.cost = outcome.bound = model->constant;
+  else
+    outcome = searchAnytime(*model, meter, options);
+  if (!outcome.found() && outcome.bound == kForbidden)
+    return error("no allowed combination of strategies fits; allow more pairs or more memory");
+  if (!outcome.found())
+    return error("no plan that fits the memory limit was found in time; give more time or more memory");
+  Solution solution = finish(problem, *model, outcome);
+  solution.seconds = meter.now() / kWorkPerSecond;
   return solution;
 }
 

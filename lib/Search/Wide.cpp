@@ -1,184 +1,229 @@
-#include "LocalSearch.h"
-#include "Messages.h"
-#include "Neighbourhood.h"
+#include "Wide.h"
+#include "BallSearch.h"
+#include "Bound.h"
+#include "Routes.h"
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 namespace mpopt::search {
 
 namespace {
 
 constexpr int kRounds = 4;
-constexpr int kMaxSweeps = 300;
-/// Shares of a round's budget for the bound and for the local search; the rest is left for an exact end.
-constexpr double kBoundShare = 0.35, kSearchShare = 0.45;
-/// As in Solver.cpp.
-constexpr double kExactWork = 2e9, kTableLimit = 1 << 25;
+/// Shares of a descent for the bound: of the first round, and of later ones.
+constexpr double kFirstBoundShare = 0.45, kBoundShare = 0.12;
+/// Share of the strategies that must be ruled out to be worth a new layout.
+constexpr double kWorthwhileShare = 0.03;
+/// Variables below which the bound is cheap enough to be started anew each time.
+constexpr size_t kSmall = 1000;
+/// Shares of all effort for one descent, and until which new ones are begun.
+constexpr double kDescentShare = 0.12, kRestartShare = 0.6;
 
-/// One round on one model: prices and messages for the bound, then neighbourhoods for the plan.
-class WideSearch {
-public:
-  WideSearch(const Model &model, Outcome start, uint64_t seed, double gap)
-      : outcome(std::move(start)), model(model), messages(model), prices(model.room.size(), 0.0), seed(seed), gap(gap) {
-  }
-
-  void raiseBound(double work);
-  void lowerCost(double work);
-  /// The strategies that a plan better than the best known one may still use.
-  std::vector<std::vector<char>> survivors(size_t &removed);
-
-  Outcome outcome;
-
-private:
-  void startPrices(double freeBound);
-  void updatePrices(const std::vector<int64_t> &used, double progress);
-  void offer(const std::vector<int32_t> &choice, Budget &budget);
-  double penalty() const;
-
-  const Model &model;
-  Messages messages;
-  Prices prices, bestPrices;
-  Messages::State bestState;
-  double bestBound = -kForbidden; ///< With bestState at bestPrices.
-  std::vector<int32_t> start;
-  uint64_t seed;
-  double gap;
-};
-
-double WideSearch::penalty() const {
-  double sum = 1e-30;
-  for (const Variable &variable : model.variables)
-    sum += std::abs(*std::max_element(variable.costs.begin(), variable.costs.end()));
-  return std::max(sum, 2 * std::abs(bestBound));
-}
-
-void WideSearch::startPrices(double freeBound) {
-  int64_t most = 1;
-  for (int64_t room : model.room)
-    most = std::max(most, room);
-  double price = (std::abs(freeBound) + 1e-12) / (double(most) * double(std::max<size_t>(1, prices.size())));
-  std::fill(prices.begin(), prices.end(), price);
-}
-
-/// Exponentiated gradient: rows with slack must lose their price as fast as overfull ones gain.
-void WideSearch::updatePrices(const std::vector<int64_t> &used, double progress) {
-  double rate = 0.4 * std::pow(0.05, progress);
-  for (size_t row = 0; row < prices.size(); ++row) {
-    double excess = double(used[row] - model.room[row]) / (1.0 + double(model.room[row]));
-    prices[row] *= std::exp(rate * std::clamp(10 * excess, -1.0, 1.0));
-  }
-}
-
-void WideSearch::offer(const std::vector<int32_t> &choice, Budget &budget) {
-  if (model.cost(choice) == kForbidden)
-    return;
-  LocalSearch local(model, choice);
-  if (local.repair()) {
-    local.improve();
-    outcome.offer(model, local.choice());
-  }
-  budget.spend(local.work());
-}
-
-void WideSearch::raiseBound(double work) {
-  Budget budget{work};
-  int sweeps = int(std::clamp(work / messages.work(), 2.0, double(kMaxSweeps)));
-  for (int i = 0; i < sweeps && !outcome.closed(gap); ++i) {
-    Unary unary = pricedCosts(model, prices);
-    double bound = messages.sweep(unary) + model.constant - roomPrice(model, prices);
-    budget.spend(messages.work());
-    if (bound > bestBound)
-      bestBound = bound, bestPrices = prices, bestState = messages.state();
-    outcome.bound = std::max(outcome.bound, std::min(bound, outcome.cost));
-    if (i == 0 && !prices.empty()) {
-      startPrices(bound);
-      continue;
-    }
-    std::vector<int32_t> choice = messages.decode(unary);
-    if (!prices.empty())
-      updatePrices(model.usage(choice), double(i) / sweeps);
-    if ((i % 10 == 9 || i + 1 == sweeps) && !budget.over())
-      offer(choice, budget);
-    start = std::move(choice);
-  }
-}
-
-void WideSearch::lowerCost(double work) {
-  Budget budget{work};
-  NeighbourhoodSearch search(model, bestPrices, outcome.found() ? outcome.choice : start, penalty(), seed);
-  while (!budget.over() && !outcome.closed(gap))
-    search.step(outcome, budget);
-}
-
-std::vector<std::vector<char>> WideSearch::survivors(size_t &removed) {
-  messages.restore(bestState);
-  std::vector<std::vector<char>> keep;
-  Unary unary = pricedCosts(model, bestPrices);
-  std::vector<double> costs;
-  double slack = outcome.cost - bestBound + 1e-9 * std::abs(outcome.cost);
-  for (size_t v = 0; v < model.variables.size(); ++v) {
-    messages.moved(unary, int32_t(v), costs);
-    double least = *std::min_element(costs.begin(), costs.end());
-    keep.emplace_back(costs.size(), 1);
-    for (size_t s = 0; s < costs.size(); ++s)
-      if (costs[s] - least > slack && int32_t(s) != outcome.choice[v])
-        keep.back()[s] = 0, ++removed;
-  }
-  return keep;
-}
-
-/// Rewrites a choice for the model that restricted() made of `keep`.
-std::vector<int32_t> narrowed(const std::vector<int32_t> &choice, const std::vector<std::vector<char>> &keep) {
-  std::vector<int32_t> result = choice;
+/// Strategies in the numbers of the problem, which restricting a model leaves alone.
+std::vector<int32_t> toProblem(const Model &model, const std::vector<int32_t> &choice) {
+  std::vector<int32_t> result(choice.size());
   for (size_t v = 0; v < choice.size(); ++v)
-    result[v] = int32_t(std::count(keep[v].begin(), keep[v].begin() + choice[v], 1));
+    result[v] = model.variables[v].strategies[size_t(choice[v])];
   return result;
 }
 
-std::vector<int32_t> widened(const std::vector<int32_t> &choice, const std::vector<std::vector<char>> &keep) {
-  std::vector<int32_t> result = choice;
-  for (size_t v = 0; v < choice.size(); ++v) {
-    int32_t s = -1;
-    for (int32_t left = choice[v] + 1; left > 0;)
-      left -= keep[v][size_t(++s)];
-    result[v] = s;
+/// The choice in a restricted model; empty where it lacks a strategy.
+std::vector<int32_t> fromProblem(const Model &model, const std::vector<int32_t> &strategies) {
+  std::vector<int32_t> result(strategies.size());
+  for (size_t v = 0; v < result.size(); ++v) {
+    const std::vector<int32_t> &own = model.variables[v].strategies;
+    auto at = std::lower_bound(own.begin(), own.end(), strategies[v]);
+    if (at == own.end() || *at != strategies[v])
+      return {};
+    result[v] = int32_t(at - own.begin());
   }
   return result;
-}
-
-Outcome search(const Model &model, Outcome start, Budget &budget, uint64_t seed, int rounds) {
-  double work = budget.left / rounds;
-  WideSearch wide(model, std::move(start), seed, budget.gap);
-  wide.raiseBound(kBoundShare * work);
-  wide.lowerCost(kSearchShare * work);
-  budget.spend((kBoundShare + kSearchShare) * work);
-  Outcome outcome = wide.outcome;
-  if (!outcome.found() || outcome.closed(budget.gap) || rounds == 1)
-    return outcome;
-  size_t removed = 0;
-  std::vector<std::vector<char>> keep = wide.survivors(removed);
-  Model rest = restricted(model, keep);
-  std::vector<int32_t> everything(rest.variables.size());
-  for (size_t v = 0; v < everything.size(); ++v)
-    everything[v] = int32_t(v);
-  Outcome inner = outcome;
-  inner.choice = narrowed(outcome.choice, keep);
-  if (auto all = Elimination::plan(rest, everything, std::min(kExactWork, 0.3 * budget.left), kTableLimit))
-    inner = searchExactly(rest, *all, budget, inner);
-  else
-    inner = search(rest, inner, budget, seed + 1, rounds - 1);
-  outcome.choice = widened(inner.choice, keep);
-  outcome.cost = inner.cost;
-  // Plans with a strategy that was ruled out cost more than the best known one.
-  outcome.bound = std::max(outcome.bound, std::min(inner.bound, outcome.cost));
-  return outcome;
 }
 
 } // namespace
 
+void Incumbent::offer(const Model &model, const std::vector<int32_t> &choice, double value) {
+  std::lock_guard<std::mutex> lock(mutex);
+  if (value >= cost)
+    return;
+  cost = value;
+  strategies = toProblem(model, choice);
+  if (onChange)
+    onChange({strategies, cost, bound});
+}
+
+void Incumbent::raise(double value) {
+  std::lock_guard<std::mutex> lock(mutex);
+  double raised = std::max(bound, std::min(value, cost));
+  if (raised <= bound)
+    return;
+  bound = raised;
+  if (onChange)
+    onChange({strategies, cost, bound});
+}
+
+Incumbent::State Incumbent::state() const {
+  std::lock_guard<std::mutex> lock(mutex);
+  return {strategies, cost, bound};
+}
+
+namespace {
+
+/// One searcher: bound, plan, strategies ruled out, over and over.
+class Worker {
+public:
+  Worker(const Model &root, Incumbent &shared, Meter &meter, uint64_t seed, double gap)
+      : model(std::make_unique<Model>(root)), shared(shared), meter(meter), seed(seed), gap(gap),
+        integral(isIntegral(root)) {}
+
+  void run();
+
+private:
+  void descend(double until, bool fresh, double temperature);
+  void round(double until, double boundShare, bool first, double temperature);
+  void restrict();
+  double descentWork() const;
+  bool closed() const;
+
+  void layOut();
+
+  std::unique_ptr<Model> model; ///< Without the strategies that were ruled out.
+  std::unique_ptr<Flat> flat;
+  std::unique_ptr<BoundSearch> bounds;
+  Incumbent &shared;
+  Meter &meter;
+  uint64_t seed;
+  double gap;
+  bool integral;
+  Prices prices;
+  std::vector<int32_t> start; ///< In the numbers of the problem; empty: what the bound suggests.
+};
+
+bool Worker::closed() const {
+  Incumbent::State state = shared.state();
+  double slack = std::max(gap, 1e-9) * std::abs(state.cost);
+  return state.cost != kForbidden && state.cost - state.bound <= std::max(slack, integral ? 0.5 : 0.0);
+}
+
+void Worker::layOut() {
+  flat = std::make_unique<Flat>(*model);
+  bounds = std::make_unique<BoundSearch>(*flat, prices);
+}
+
+/// Plans that use a strategy whose least cost is above the best known plan's need not be looked at.
+void Worker::restrict() {
+  Incumbent::State state = shared.state();
+  if (state.cost == kForbidden)
+    return;
+  size_t removed = 0, all = 0;
+  std::vector<std::vector<char>> keep = bounds->survivors(state.cost, removed);
+  for (const std::vector<char> &strategies : keep)
+    all += strategies.size();
+  if (double(removed) < kWorthwhileShare * double(all))
+    return;
+  std::vector<int32_t> own = fromProblem(*model, state.strategies);
+  for (size_t v = 0; v < own.size(); ++v)
+    keep[v][size_t(own[v])] = 1;
+  for (std::vector<char> &strategies : keep)
+    if (std::none_of(strategies.begin(), strategies.end(), [](char k) { return k; }))
+      return; // another searcher closed the gap
+  auto rest = std::make_unique<Model>(restricted(*model, keep));
+  bounds.reset(), flat.reset();
+  model = std::move(rest);
+}
+
+void Worker::round(double until, double boundShare, bool first, double temperature) {
+  if (!bounds)
+    layOut();
+  bounds->run(meter, meter.now() + boundShare * (until - meter.now()), shared.state().cost, first);
+  prices = bounds->prices();
+  shared.raise(integral ? bounds->certified() : bounds->bound());
+  std::vector<int32_t> choice = start.empty() ? std::vector<int32_t>() : fromProblem(*model, start);
+  if (choice.empty())
+    choice = bounds->choice();
+  if (choice.empty() || closed())
+    return;
+  BallSearch search(*flat, prices, choice, seed++);
+  search.run(meter, until, kForbidden, temperature);
+  if (search.merit().allowed())
+    shared.offer(*model, search.best(), model->cost(search.best()));
+  start = toProblem(*model, search.best());
+  if (!meter.over())
+    restrict();
+}
+
+/// Rounds until a point; `fresh` ones forget the plan they come from, others go on from the best one known.
+void Worker::descend(double until, bool fresh, double temperature) {
+  if (fresh) {
+    start.clear();
+    if (model->variables.size() < kSmall)
+      prices.clear(), bounds.reset();
+  }
+  bool small = model->variables.size() < kSmall;
+  for (int i = 0; i < kRounds && !meter.past(until) && !closed(); ++i) {
+    bool first = fresh && i == 0;
+    double share = first ? (small ? 0.45 : 0.6) : 1.0 / (kRounds - i);
+    if (!fresh)
+      start = shared.state().strategies;
+    round(meter.now() + share * (until - meter.now()), first ? kFirstBoundShare : kBoundShare, first, temperature);
+    temperature /= 2;
+  }
+}
+
+/// Least effort for which starting anew is worthwhile.
+double Worker::descentWork() const {
+  double work = 1e6 * double(model->variables.size());
+  for (const Arc &arc : model->arcs)
+    work += 1600 * double(arc.table->values.size());
+  return work;
+}
+
+/// Where a descent ends depends on where it began, so there are several, and then the best plan is worked on.
+void Worker::run() {
+  static constexpr double kTemperatures[] = {0, 0.01, 0.003, 0.03};
+  double begin = meter.now(), total = meter.end() - begin, length = std::max(kDescentShare * total, descentWork());
+  for (int i = 0; !meter.over() && !closed(); ++i) {
+    if (i > 0 && meter.now() - begin + length > kRestartShare * total)
+      break;
+    descend(std::min(meter.end(), meter.now() + length), true, kTemperatures[(i + seed) % 4]);
+    seed += 7919;
+  }
+  for (int i = 0; !meter.over() && !closed(); ++i)
+    descend(meter.now() + std::max(length, 0.5 * (meter.end() - meter.now())), false, i % 2 ? 0.002 : 0);
+}
+
+} // namespace
+
+void searchWidely(const Model &model, Meter meter, const WideOptions &options, Incumbent &shared) {
+  std::vector<std::thread> threads;
+  auto work = [&](int index) {
+    Meter own = meter;
+    Worker(model, shared, own, options.seed * 1000 + uint64_t(index) * 100, options.gap).run();
+  };
+  for (int i = 1; i < options.threads; ++i)
+    threads.emplace_back(work, i);
+  work(0);
+  for (std::thread &thread : threads)
+    thread.join();
+}
+
+Outcome outcomeOf(const Model &model, const Incumbent::State &state) {
+  Outcome outcome;
+  outcome.bound = state.bound;
+  if (state.cost == kForbidden)
+    return outcome;
+  outcome.cost = state.cost;
+  outcome.choice = fromProblem(model, state.strategies);
+  return outcome;
+}
+
 Outcome searchWidely(const Model &model, Budget &budget, uint64_t seed) {
-  return search(model, {}, budget, seed, kRounds);
+  Incumbent shared;
+  searchWidely(model, Meter(budget.left), {seed, 1, budget.gap}, shared);
+  budget.left = 0;
+  return outcomeOf(model, shared.state());
 }
 
 } // namespace mpopt::search

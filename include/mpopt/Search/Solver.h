@@ -3,6 +3,9 @@
 
 #include "mpopt/Search/Problem.h"
 
+#include <atomic>
+#include <functional>
+
 namespace mpopt::search {
 
 struct SolveOptions {
@@ -20,6 +23,26 @@ struct SolveOptions {
 /// check() fails; no allowed combination exists; no plan within the memory
 /// limit was found (says how much the least plan needs).
 Result<Solution> solve(const Problem &problem, const SolveOptions &options = {});
+
+/// What is known while a search goes on; no plan yet where the cost is kForbidden.
+struct Progress {
+  double cost = kForbidden;
+  double lowerBound = -kForbidden;
+};
+
+struct AnytimeOptions {
+  double seconds = 10; ///< By the clock, from the call on.
+  int threads = 1;
+  uint64_t seed = 1;
+  /// The search ends soon after this becomes true. May be null.
+  const std::atomic<bool> *stop = nullptr;
+  /// Called from any of the threads, one at a time, when something better is known. May be empty.
+  std::function<void(const Progress &)> onProgress;
+};
+
+/// The best plan by some time, or until it is known to be optimal. Other than solve(), this depends on the host's speed and
+/// load. The bound is computed in integers where all costs are integers. Errors as for solve().
+Result<Solution> solveAnytime(const Problem &problem, const AnytimeOptions &options);
 
 } // namespace mpopt::search
 

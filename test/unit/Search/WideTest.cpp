@@ -74,8 +74,10 @@ TEST(Messages, BoundNeverFallsAndIsExactOnTrees) {
   }
   auto model = reduce(problem);
   ASSERT_TRUE(model.has_value());
-  Messages messages(*model);
-  Unary unary = pricedCosts(*model, {});
+  Flat flat(*model);
+  Messages messages(flat);
+  FlatCosts unary;
+  flat.priced({}, unary);
   double last = -kForbidden;
   for (int i = 0; i < 50; ++i) {
     double bound = messages.sweep(unary) + model->constant;
