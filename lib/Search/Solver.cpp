@@ -1,10 +1,12 @@
 #include "mpopt/Search/Solver.h"
+#include "Bound.h"
 #include "LocalSearch.h"
 #include "Routes.h"
 #include "Wide.h"
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 namespace mpopt::search {
 
@@ -74,6 +76,13 @@ Result<Solution> solve(const Problem &problem, const SolveOptions &options) {
   return solution;
 }
 
+/// Where all costs are integers so is the best one, and a bound can be rounded up, less what it may be off.
+static double roundedUp(const Model &model, double bound) {
+  if (!isIntegral(model) || std::abs(bound) == kForbidden)
+    return bound;
+  return std::ceil(bound - 1e-9 * std::max(1.0, std::abs(bound)));
+}
+
 /// Narrow models first get the exact search with a part of the time; what that leaves open, and all others, the wide one.
 static Outcome searchAnytime(const Model &model, const Meter &meter, const AnytimeOptions &options) {
   std::vector<int32_t> everything(model.variables.size());
@@ -86,6 +95,7 @@ static Outcome searchAnytime(const Model &model, const Meter &meter, const Anyti
   double share = model.room.empty() ? 1 : kPricedShare;
   if (auto all = Elimination::plan(model, everything, share * budget.left, kTableLimit)) {
     Outcome outcome = searchExactly(model, *all, budget);
+    outcome.bound = roundedUp(model, outcome.bound);
     if (outcome.closed() || outcome.bound == kForbidden)
       return outcome;
     if (outcome.found())

@@ -67,6 +67,30 @@ TEST_F(ContestFormat, BadFilesAreErrors) {
   EXPECT_THAT(readContestFile(file("size.json", wrong)).error().message, HasSubstr("matrix"));
 }
 
+TEST_F(ContestFormat, ReadsWhateverJsonAllows) {
+  std::string text = R"({"other": [true, false, null, {"a": "\"}"}], "problem": {"usage_limit": null, "more": {},
+    "nodes": {"costs": [[-1.5, 2e3], [ 0.25 ,1E18]], "usages": [[1, 2], [3, 4]], "intervals": [[0, 1], [0, 1]]},
+    "edges": {"costs": [], "nodes": []}}})";
+  auto problem = readContestFile(file("p.json", text));
+  ASSERT_TRUE(problem.has_value()) << problem.error().message;
+  EXPECT_THAT(problem->nodes[0].costs, ElementsAre(-1.5, 2000));
+  EXPECT_THAT(problem->nodes[1].costs, ElementsAre(0.25, kForbidden));
+  EXPECT_FALSE(problem->usageLimit.has_value());
+}
+
+TEST_F(ContestFormat, BadJsonNamesTheFileAndThePlace) {
+  std::string deep(100000, '[');
+  for (const std::string &text :
+       std::vector<std::string>{std::string(), std::string("{"), std::string("{\"problem\": 1}"),
+                                std::string(kExample) + "x", deep, "{\"problem\": {\"nodes\": {\"costs\": [[1, -]]",
+                                "{\"problem\": {\"nodes\": {\"costs\": [[1, nan]]", std::string("{\"a\": ") + deep}) {
+    auto problem = readContestFile(file("bad.json", text));
+    ASSERT_FALSE(problem.has_value());
+    EXPECT_THAT(problem.error().message, HasSubstr("bad.json'"));
+    EXPECT_THAT(problem.error().message, HasSubstr("at byte"));
+  }
+}
+
 TEST_F(ContestFormat, SeveralIntervalsDoNotFit) {
   auto problem = readContestFile(file("p.json", kExample));
   problem->nodes[0].usages.push_back(problem->nodes[0].usages[0]);
