@@ -27,7 +27,7 @@ public:
   /// The point at which `share` of what is left will be gone.
   double until(double share) const { return now() + share * (limit - now()); }
   bool over() const { return stopped() || now() >= limit; }
-  bool past(double point) const { return stopped() || now() >= point; }
+  bool past(double point) const { return over() || now() >= point; }
 
 private:
   bool stopped() const { return stop && stop->load(std::memory_order_relaxed); }

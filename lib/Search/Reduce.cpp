@@ -1,5 +1,4 @@
 #include "Reduce.h"
-#include "Kernels.h"
 #include "Routes.h"
 
 #include <algorithm>
