@@ -1,8 +1,8 @@
 // Text, verifiers and local shapes of meshes and shardings.
+#include "Blocks.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mpopt/Dialect/Shd/Shd.h"
 #include "llvm/ADT/SmallSet.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mpopt::shd;
@@ -204,11 +204,6 @@ ShardingAttr ShardingAttr::replicated(FlatSymbolRefAttr mesh, int64_t rank) {
   return get(mesh.getContext(), mesh, dims, {}, ReduceKind::Sum);
 }
 
-/// Elements on each device when n are split over k in units of `block`.
-static int64_t localSize(int64_t n, int64_t block, int64_t k) {
-  return k == 1 ? n : llvm::divideCeilSigned(llvm::divideCeilSigned(n, block), k) * block;
-}
-
 SmallVector<int64_t> ShardingAttr::getLocalShape(ArrayRef<int64_t> shape, MeshAttr mesh) const {
   SmallVector<int64_t> local(shape);
   for (auto [size, dim] : llvm::zip(local, getDims()))
@@ -223,9 +218,7 @@ RankedTensorType ShardingAttr::getLocalType(RankedTensorType type, MeshAttr mesh
 ShardingAttr ShardingAttr::canonical(ArrayRef<int64_t> shape, MeshAttr mesh) const {
   SmallVector<DimShardingAttr> dims;
   for (auto [size, dim] : llvm::zip(shape, getDims())) {
-    int64_t k = mesh.sizeOf(dim.getAxes()), local = localSize(size, dim.getBlock(), k), block = 1;
-    while (block < dim.getBlock() && (size % block || localSize(size, block, k) != local))
-      ++block;
+    int64_t block = smallestBlock(size, dim.getBlock(), mesh.sizeOf(dim.getAxes()));
     dims.push_back(block == dim.getBlock() ? dim : DimShardingAttr::get(getContext(), dim.getAxes(), block));
   }
   SmallVector<StringAttr> unreduced(getUnreduced());

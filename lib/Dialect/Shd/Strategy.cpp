@@ -1,22 +1,10 @@
 // Strategies of an operator and the shardings that follow from them, both ways.
+#include "Blocks.h"
 #include "mpopt/Dialect/Shd/PartitionRule.h"
 #include "llvm/ADT/SmallSet.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mpopt::shd;
-
-static int64_t localSize(int64_t size, int64_t block, int64_t devices) {
-  return llvm::divideCeilSigned(llvm::divideCeilSigned(size, block), devices) * block;
-}
-
-/// The smallest block that gives the same local size as `block`.
-static int64_t smallestBlock(int64_t size, int64_t block, int64_t devices) {
-  int64_t local = localSize(size, block, devices), smallest = 1;
-  while (smallest < block && (size % smallest || localSize(size, smallest, devices) != local))
-    ++smallest;
-  return smallest;
-}
 
 SmallVector<int64_t> mpopt::shd::getSplits(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh) {
   SmallVector<int64_t> splits;

@@ -128,8 +128,54 @@ void lowerMultiHeadAttention(Node &n) {
   n.give({mergeHeads(n, attend(n, q, k, v, mask, options)), k, v});
 }
 
+/// The cache of a GroupQueryAttention: a row of the batch has `before` keys of the past, then its new ones, then what is never seen.
+/// One row has all of the past. Of several, each has as many as it says (seqlens_k + 1 - new ones).
+struct RowCache {
+  int64_t past, length, keys;
+  Value before; // i64 [batch, 1], or null where every row has all of the past
+
+  RowCache(Node &n, Value pastKeys, Value counts, int64_t batch, int64_t length)
+      : past(pastKeys ? Build::shapeOf(pastKeys)[2] : 0), length(length), keys(past + length) {
+    if (past && batch > 1 && counts) {
+      Value total = n.reshape(n.cast(counts, index(n)), {batch, 1});
+      before = n.add(total, n.like(total, 1.0 - static_cast<double>(length)));
+    }
+  }
+
+  static Type index(Node &n) { return IntegerType::get(n.context(), 64); }
+  Value steps(Node &n, int64_t count, double start) const {
+    return n.iota(RankedTensorType::get({1, count}, index(n)), 1, start, 1);
+  }
+
+  /// Places of the new keys: [batch, length], or one row for all.
+  Value positions(Node &n) const {
+    return before ? n.add(steps(n, length, 0), before) : steps(n, length, static_cast<double>(past));
+  }
+
+  /// The past of all rows and the new keys, [batch, heads, length, d], each row without a gap.
+  Value append(Node &n, Value old, Value fresh) const {
+    Value all = n.concat({old, fresh}, 2);
+    if (!before || !all)
+      return all;
+    SmallVector<int64_t> shape(Build::shapeOf(all));
+    Value place = n.broadcast(steps(n, keys, 0), {shape[0], keys});
+    Value shifted = n.sub(n.add(place, n.like(place, static_cast<double>(past))), before);
+    Value last = n.like(place, static_cast<double>(keys - 1));
+    Value from = n.select(n.compare(nn::Predicate::Lt, place, before), place, n.make<nn::MinOp>({shifted, last}));
+    from = n.broadcast(n.reshape(from, {shape[0], 1, keys, 1}), shape);
+    return n.make<nn::GatherElementsOp>({all, from}, {n.integer("axis", 2)});
+  }
+
+  /// How key j's place compares with query i's less `back`: bool [batch or 1, 1, length, keys].
+  Value compareToQuery(Node &n, nn::Predicate predicate, int64_t back) const {
+    Value place = positions(n), key = n.reshape(steps(n, keys, 0), {1, 1, 1, keys});
+    place = n.reshape(place, {Build::shapeOf(place)[0], 1, length, 1});
+    return n.compare(predicate, key, n.sub(place, n.like(place, static_cast<double>(back))));
+  }
+};
+
 /// Inputs: query, key, value, past key, past value, keys per row less 1 (seqlens_k), longest row, cos and sin caches,
-/// positions, attention bias. The cache grows by concatenation: rows of different lengths with a past are refused by shape.
+/// positions, attention bias. The cache grows; one that is shared between past and present is refused by its shape.
 void lowerGroupQueryAttention(Node &n) {
   Value query = n.in(0), key = n.opt(1), value = n.opt(2);
   int64_t heads = n.intAttr("num_heads", 0), kvHeads = n.intAttr("kv_num_heads", 0);
@@ -143,33 +189,31 @@ void lowerGroupQueryAttention(Node &n) {
     query = n.slice(query, 2, 0, heads * d);
   }
   Value q = splitHeads(n, query, heads), k = splitHeads(n, key, kvHeads), v = splitHeads(n, value, kvHeads);
-  int64_t past = n.has(3) ? Build::shapeOf(n.opt(3))[2] : 0;
+  RowCache cache(n, n.opt(3), n.opt(5), batch, length);
   if (n.intAttr("do_rotary", 0)) {
-    Type i64 = IntegerType::get(n.context(), 64);
-    Value positions =
-        n.has(9) ? n.opt(9)
-                 : n.broadcast(n.iota(RankedTensorType::get({1, length}, i64), 1, static_cast<double>(past), 1),
-                               {batch, length});
+    Value positions = n.has(9) ? n.opt(9) : n.broadcast(cache.positions(n), {batch, length});
     bool interleaved = n.intAttr("rotary_interleaved", 0);
     q = rotateHeads(n, q, n.in(7), n.in(8), positions, interleaved);
     k = rotateHeads(n, k, n.opt(7), n.opt(8), positions, interleaved);
   }
-  if (past && n.has(4)) {
-    k = n.concat({n.opt(3), k}, 2);
-    v = n.concat({n.opt(4), v}, 2);
+  if (cache.past && n.has(4)) {
+    k = cache.append(n, n.opt(3), k);
+    v = cache.append(n, n.opt(4), v);
   }
   if (!q || !k || !v)
     return;
-  int64_t keys = past + length, window = n.intAttr("local_window_size", -1);
-  AttentionOptions options{n.floatAttr("scale", 0), n.floatAttr("softcap", 0), past};
-  Value mask = n.opt(10);
-  if (window > 0) {
-    Type i64 = IntegerType::get(n.context(), 64);
-    Value key = n.iota(RankedTensorType::get({1, keys}, i64), 1, 0, 1);
-    Value first = n.iota(RankedTensorType::get({length, 1}, i64), 0, static_cast<double>(past - window + 1), 1);
-    Value inside = n.compare(nn::Predicate::Ge, key, first);
-    mask = mask ? n.add(mask, n.select(inside, n.like(mask, 0), n.like(mask, -1e30))) : inside;
+  AttentionOptions options{n.floatAttr("scale", 0), n.floatAttr("softcap", 0), {}};
+  Value mask = n.opt(10), shown;
+  if (cache.before)
+    shown = cache.compareToQuery(n, nn::Predicate::Le, 0);
+  else
+    options.causalOffset = cache.past;
+  if (int64_t window = n.intAttr("local_window_size", -1); window > 0) {
+    Value inside = cache.compareToQuery(n, nn::Predicate::Ge, window - 1);
+    shown = shown ? n.make<nn::AndOp>({shown, inside}) : inside;
   }
+  if (shown)
+    mask = mask ? n.add(mask, n.select(shown, n.like(mask, 0), n.like(mask, -1e30))) : shown;
   n.give({mergeHeads(n, attend(n, q, k, v, mask, options)), k, v});
 }
 

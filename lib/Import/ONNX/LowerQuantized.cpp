@@ -61,33 +61,42 @@ Value saturate(Node &n, Value x, Value zeroPoint, Type to) {
   return n.cast(rounded, to);
 }
 
+/// The operands that QuantizeLinear and DequantizeLinear share, parameters with the rank of x; null x when the node is bad.
+struct Quantization {
+  Value x, scale, zero;
+
+  explicit Quantization(Node &n) {
+    Value input = n.in(0), given = n.in(1), point = n.opt(2);
+    if (!input || !given)
+      return;
+    int64_t axis = parameterAxis(n, given, input), block = n.intAttr("block_size", 0);
+    if (n.hasFailed())
+      return;
+    x = input;
+    scale = n.cast(spread(n, given, x, axis, block), f32(n));
+    zero = spread(n, point, x, axis, block);
+  }
+};
+
 void lowerQuantizeLinear(Node &n) {
-  Value x = n.in(0), scale = n.in(1), zero = n.opt(2);
-  if (!x || !scale)
+  Quantization q(n);
+  if (!q.x)
     return;
-  int64_t axis = parameterAxis(n, scale, x), block = n.intAttr("block_size", 0);
-  if (n.hasFailed())
-    return;
-  Type to = zero ? Build::elementOf(zero) : elementTypeOf(n.context(), n.intAttr("output_dtype", 0));
+  Type to = q.zero ? Build::elementOf(q.zero) : elementTypeOf(n.context(), n.intAttr("output_dtype", 0));
   if (!to)
     to = IntegerType::get(n.context(), 8, IntegerType::Unsigned);
-  Value ratio = n.div(n.cast(x, f32(n)), n.cast(spread(n, scale, x, axis, block), f32(n)));
-  n.give(saturate(n, ratio, zero ? spread(n, zero, x, axis, block) : Value(), to));
+  n.give(saturate(n, n.div(n.cast(q.x, f32(n)), q.scale), q.zero, to));
 }
 
 void lowerDequantizeLinear(Node &n) {
-  Value x = n.in(0), scale = n.in(1), zero = n.opt(2);
-  if (!x || !scale)
+  Quantization q(n);
+  if (!q.x)
     return;
-  int64_t axis = parameterAxis(n, scale, x), block = n.intAttr("block_size", 0);
-  if (n.hasFailed())
-    return;
-  Value centered = n.cast(x, i32(n));
-  if (zero)
-    centered = n.sub(centered, n.cast(spread(n, zero, x, axis, block), i32(n)));
+  Value centered = n.cast(q.x, i32(n));
+  if (q.zero)
+    centered = n.sub(centered, n.cast(q.zero, i32(n)));
   Type to = elementTypeOf(n.context(), n.intAttr("output_dtype", 0));
-  Value factor = n.cast(spread(n, scale, x, axis, block), f32(n));
-  n.give(n.cast(n.mul(n.cast(centered, f32(n)), factor), to ? to : Build::elementOf(scale)));
+  n.give(n.cast(n.mul(n.cast(centered, f32(n)), q.scale), to ? to : Build::elementOf(n.in(1))));
 }
 
 /// x - zero point as i32. A vector of zero points belongs to the rows of a left operand and the columns of a right one.

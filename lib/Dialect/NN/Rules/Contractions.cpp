@@ -27,14 +27,6 @@ PartitionRule MatmulOp::getPartitionRule() {
   return builder.rule;
 }
 
-/// Local size of a dimension: the product of its factors' local sizes.
-static int64_t localSize(ArrayRef<unsigned> factors, ArrayRef<int64_t> sizes) {
-  int64_t size = 1;
-  for (unsigned factor : factors)
-    size *= sizes[factor];
-  return size;
-}
-
 OpWork MatmulOp::getLocalWork(ArrayRef<int64_t> sizes) {
   PartitionRule rule = getPartitionRule();
   OpWork work = shd::defaultWork(*this, rule, sizes);

@@ -149,17 +149,11 @@ int64_t localGroups(int64_t groups, const LocalContext &context) {
 
 OpWork convWork(Operation *op, const PartitionRule &rule, ArrayRef<int64_t> sizes, Value weight, int64_t inDim) {
   OpWork work = shd::defaultWork(op, rule, sizes);
-  auto product = [&](ArrayRef<unsigned> factors) {
-    int64_t size = 1;
-    for (unsigned factor : factors)
-      size *= sizes[factor];
-    return size;
-  };
   auto result = cast<RankedTensorType>(op->getResult(0).getType());
-  OpWork::Matmul dims{1, 1, product(rule.resultDims[0][1]), product(rule.operandDims[1][inDim])};
+  OpWork::Matmul dims{1, 1, localSize(rule.resultDims[0][1], sizes), localSize(rule.operandDims[1][inDim], sizes)};
   for (int64_t d = 0; d < result.getRank(); ++d)
     if (d != 1)
-      dims.m *= rule.resultDims[0][d].empty() ? result.getDimSize(d) : product(rule.resultDims[0][d]);
+      dims.m *= rule.resultDims[0][d].empty() ? result.getDimSize(d) : localSize(rule.resultDims[0][d], sizes);
   for (int64_t size : typeOf(weight).getShape().drop_front(2))
     dims.k *= size;
   work.flops = 2.0 * dims.m * dims.n * dims.k;

@@ -67,19 +67,12 @@ static double expertShare(const PartitionRule &rule, ArrayRef<int64_t> sizes) {
   return 1;
 }
 
-static int64_t product(ArrayRef<unsigned> factors, ArrayRef<int64_t> sizes) {
-  int64_t size = 1;
-  for (unsigned factor : factors)
-    size *= sizes[factor];
-  return size;
-}
-
 OpWork ExpertMatmulOp::getLocalWork(ArrayRef<int64_t> sizes) {
   PartitionRule rule = getPartitionRule();
   OpWork work = shd::defaultWork(*this, rule, sizes);
-  double rows = static_cast<double>(product(rule.resultDims[0][0], sizes)) * expertShare(rule, sizes);
-  OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), product(rule.resultDims[0][1], sizes),
-                      product(rule.operandDims[0][1], sizes)};
+  double rows = static_cast<double>(localSize(rule.resultDims[0][0], sizes)) * expertShare(rule, sizes);
+  OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), localSize(rule.resultDims[0][1], sizes),
+                      localSize(rule.operandDims[0][1], sizes)};
   work.flops = 2.0 * dims.m * dims.n * dims.k;
   work.matmul = dims;
   return work;
@@ -112,9 +105,9 @@ OpWork ExpertsOp::getLocalWork(ArrayRef<int64_t> sizes) {
   OpWork work = shd::defaultWork(*this, rule, sizes);
   double rows = expertShare(rule, sizes);
   for (ArrayRef<unsigned> factors : rule.operandDims[1])
-    rows *= static_cast<double>(product(factors, sizes));
+    rows *= static_cast<double>(localSize(factors, sizes));
   ArrayRef<int64_t> up = typeOf(getUp()).getShape();
-  int64_t hidden = product(rule.operandDims[3][2], sizes), out = product(rule.operandDims[4][2], sizes);
+  int64_t hidden = localSize(rule.operandDims[3][2], sizes), out = localSize(rule.operandDims[4][2], sizes);
   OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), hidden, (getGate() ? 2 : 1) * up[1] + out};
   work.flops = 2.0 * dims.m * dims.n * dims.k;
   work.matmul = dims;

@@ -5,6 +5,13 @@ using namespace mlir;
 using namespace mpopt;
 using namespace mpopt::nn;
 
+int64_t mpopt::nn::localSize(ArrayRef<unsigned> factors, ArrayRef<int64_t> sizes) {
+  int64_t size = 1;
+  for (unsigned factor : factors)
+    size *= sizes[factor];
+  return size;
+}
+
 RuleBuilder::RuleBuilder(Operation *op) : op(op) {
   for (Type type : op->getOperandTypes())
     rule.operandDims.emplace_back(cast<RankedTensorType>(type).getRank());

@@ -75,6 +75,9 @@ private:
 inline mlir::RankedTensorType typeOf(mlir::Value value) { return mlir::cast<mlir::RankedTensorType>(value.getType()); }
 inline double elementBytes(mlir::Value value) { return std::max(1u, typeOf(value).getElementTypeBitWidth() / 8); }
 
+/// Local size of a dimension: the product of its factors' local sizes.
+int64_t localSize(llvm::ArrayRef<unsigned> factors, llvm::ArrayRef<int64_t> sizes);
+
 /// Clones `op` with the padding of operand t set to `value`: for operands whose padding could lead astray or trap.
 llvm::FailureOr<llvm::SmallVector<mlir::Value>> cloneMasked(mlir::Operation *op, mlir::OpBuilder &builder,
                                                             mlir::ValueRange operands, const shd::LocalContext &context,
