@@ -37,7 +37,7 @@ ALLOWED = {
     "tools/mpopt-opt": "mlir * Pipelines",
     "tools/mpopt-price": "Machine Cost",
     "tools/mpopt-run": "runtime runtime/format",
-    "tools/mpopt-solve": "Search",
+    "tools/mpopt-solve": "runtime/format Search",
 }
 # What the runtime may know of Support: headers without a library behind them.
 RUNTIME_SUPPORT = {"include/mpopt/Support/Result.h"}

@@ -1,15 +1,17 @@
 //===- mpopt-solve.cpp - Solves a search problem of the contest's format --===//
 
+#include "format/OutputFile.h"
 #include "mpopt/Search/ContestFormat.h"
 #include "mpopt/Search/Solver.h"
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <unistd.h>
 
 using namespace mpopt;
@@ -74,21 +76,13 @@ void showProgress(const Progress &progress) {
                  gapPercent(progress.cost, progress.lowerBound));
 }
 
-/// Writes beside the file first, so that nothing is left half-written.
-Status writeSolution(const Solution &solution, const std::string &path) {
+std::string toJson(const Solution &solution) {
   nlohmann::json json = {{"cost", solution.cost},
                          {"lower_bound", solution.lowerBound},
                          {"peak", solution.peak},
                          {"optimal", solution.optimal},
                          {"solution", solution.choice}};
-  std::string partial = path + ".partial";
-  std::ofstream stream(partial);
-  stream << json.dump() << "\n";
-  stream.close();
-  if (stream && std::rename(partial.c_str(), path.c_str()) == 0)
-    return {};
-  std::remove(partial.c_str());
-  return error("cannot write '" + path + "'; check that its folder exists and can be written");
+  return json.dump() + "\n";
 }
 
 void print(const Problem &problem, const Solution &solution, double seconds) {
@@ -141,15 +135,25 @@ int main(int argc, char **argv) {
     return fail(std::string(parseError.what()) + "; see mpopt-solve --help");
   }
   catchSignals();
+  // Opened first, so that no search is in vain.
+  std::optional<runtime::OutputFile> output;
+  if (!arguments.solution.empty()) {
+    auto file = runtime::OutputFile::create(arguments.solution);
+    if (!file)
+      return fail(file.error().message);
+    output = std::move(*file);
+  }
   Result<Problem> problem = readContestFile(arguments.problem);
   if (!problem)
     return fail(problem.error().message);
   Result<Solution> solution = run(*problem, arguments, spent());
   if (!solution)
     return fail(solution.error().message);
-  if (!arguments.solution.empty())
-    if (Status written = writeSolution(*solution, arguments.solution); !written)
+  if (output) {
+    output->write(toJson(*solution));
+    if (Status written = output->commit(); !written)
       return fail(written.error().message);
+  }
   print(*problem, *solution, spent());
   std::fflush(stdout);
   std::_Exit(0); // the time limit holds for the whole run, and freeing a large problem takes a while
