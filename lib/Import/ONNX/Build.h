@@ -14,6 +14,10 @@ using mlir::Type;
 using mlir::Value;
 using mlir::ValueRange;
 
+/// What to do about an operator that is not supported; ends its message.
+inline constexpr llvm::StringLiteral kExportAnew =
+    "; export the model without it ('mpopt inspect' lists its operators)";
+
 /// Builds nn operators with inferred types, folding as it goes. After an error (a diagnostic at `loc`) values are null; an
 /// operator with a null operand is null without another diagnostic, so that callers check once, at the end.
 class Build {

@@ -12,7 +12,8 @@ LogicalResult Importer::importIf(const proto::NodeProto &node, Location loc, Sco
   Value condition = node.input_size() == 1 ? scope.lookup(node.input(0)) : Value();
   auto known = condition ? Node::constantIntsOf(condition) : std::nullopt;
   if (!known || known->size() != 1)
-    return emitError(loc) << "the condition of ONNX operator If depends on the model's inputs, which is not supported";
+    return emitError(loc) << "the condition of ONNX operator If depends on the model's inputs, which is not supported"
+                          << kExportAnew;
   auto results = importBody(node, known->front() ? "then_branch" : "else_branch", {}, loc, scope);
   return failed(results) ? failure() : bindResults(node, *results, loc, scope);
 }
@@ -64,7 +65,8 @@ LogicalResult Importer::importLoop(const proto::NodeProto &node, Location loc, S
     auto more = number(condition, 1);
     if (!steps || !more)
       return emitError(loc)
-             << "how often ONNX operator Loop repeats depends on the model's inputs, which is not supported";
+             << "how often ONNX operator Loop repeats depends on the model's inputs, which is not supported"
+             << kExportAnew;
     if (step >= *steps || !*more)
       break;
     if (step == kMaxSteps)
@@ -93,7 +95,7 @@ LogicalResult Importer::importScan(const proto::NodeProto &node, Location loc, S
     return failure();
   int64_t count = scan.intAttr("num_scan_inputs", 0), first = node.input_size() - count;
   if (versions.lookup("") < 9 || count < 1 || first < 0)
-    return emitError(loc) << "ONNX operator Scan of this form is not supported";
+    return emitError(loc) << "ONNX operator Scan of this form is not supported" << kExportAnew;
   SmallVector<Value> states, scanned;
   for (int i = 0; i < node.input_size(); ++i) {
     (i < first ? states : scanned).push_back(scope.lookup(node.input(i)));

@@ -73,7 +73,7 @@ LogicalResult Importer::importArguments(func::FuncOp function, Scope &scope) {
     Type element = elementTypeOf(builder.getContext(), type.elem_type());
     if (!element)
       return emitError(fileLoc) << "input '" << input.name() << "' has data type " << type.elem_type()
-                                << ", which is not supported";
+                                << ", which is not supported" << kExportAnew;
     SmallVector<int64_t> shape;
     for (const auto &dim : type.shape().dim())
       shape.push_back(dim.dim_value());
@@ -198,7 +198,8 @@ LogicalResult Importer::bindResults(const proto::NodeProto &node, ArrayRef<Value
     if (result)
       scope.values[node.output(i)] = result;
     else if (!node.output(i).empty() && used.contains(node.output(i)))
-      return emitError(loc) << "result " << i << " of ONNX operator " << node.op_type() << " is not supported";
+      return emitError(loc) << "result " << i << " of ONNX operator " << node.op_type() << " is not supported"
+                            << kExportAnew;
   }
   return success();
 }
@@ -238,7 +239,7 @@ LogicalResult Importer::inlineFunction(const proto::NodeProto &node, Node &call,
   const proto::FunctionProto *body = functionBody(call, node, made);
   if (!body || scope.depth >= kMaxDepth)
     return call.fail() << "ONNX operator " << call.op << (call.domain.empty() ? "" : " of domain " + call.domain)
-                       << " (operator set " << call.version << ") is not supported";
+                       << " (operator set " << call.version << ") is not supported" << kExportAnew;
   Attributes attributes;
   for (const proto::AttributeProto &attribute : body->attribute_proto())
     attributes[attribute.name()] = &attribute;

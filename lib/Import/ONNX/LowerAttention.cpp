@@ -61,7 +61,7 @@ void lowerAttention(Node &n) {
   if (!q || !k || !v)
     return;
   if (n.wants(3)) {
-    n.fail() << "ONNX operator Attention with its fourth result, the scores, is not supported";
+    n.fail() << "ONNX operator Attention with its fourth result, the scores, is not supported" << kExportAnew;
     return;
   }
   bool flat = Build::rankOf(q) == 3;

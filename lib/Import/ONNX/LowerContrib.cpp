@@ -10,7 +10,8 @@ namespace {
 /// Refuses results 1 and 2, which only training reads.
 bool onlyInference(Node &n) {
   if (n.wants(1) || n.wants(2))
-    n.fail() << "ONNX operator com.microsoft:" << n.op << " with its second or third result is not supported";
+    n.fail() << "ONNX operator com.microsoft:" << n.op << " with its second or third result is not supported"
+             << kExportAnew;
   return !n.hasFailed();
 }
 
@@ -37,7 +38,8 @@ void lowerEmbedLayerNorm(Node &n) {
   if (n.wants(1) || Build::rankOf(ids) != 2 || Build::rankOf(words) != 2) {
     n.fail() << "ONNX operator com.microsoft:EmbedLayerNormalization with a mask index or inputs that are not [batch, "
                 "sequence] "
-                "is not supported";
+                "is not supported"
+             << kExportAnew;
     return;
   }
   int64_t length = Build::shapeOf(ids)[1];

@@ -10,7 +10,7 @@ namespace {
 /// Refuses what the lowerings below do not know.
 bool refuse(Node &n, bool unknown, StringRef what) {
   if (unknown && !n.hasFailed())
-    n.fail() << "ONNX operator com.microsoft:" << n.op << " with " << what << " is not supported";
+    n.fail() << "ONNX operator com.microsoft:" << n.op << " with " << what << " is not supported" << kExportAnew;
   return n.hasFailed();
 }
 

@@ -143,7 +143,7 @@ void lowerMaxPool(Node &n) {
   if (!w)
     return;
   if (n.wants(1)) {
-    n.fail() << "ONNX operator MaxPool with its second result, the indices, is not supported";
+    n.fail() << "ONNX operator MaxPool with its second result, the indices, is not supported" << kExportAnew;
     return;
   }
   SmallVector<NamedAttribute> attributes = w->attributes(n);

@@ -116,7 +116,7 @@ void lowerCast(Node &n) {
     return;
   if (Type type = elementTypeOf(n.context(), to))
     return n.give(n.cast(x, type));
-  n.fail() << "ONNX operator Cast to data type " << to << " is not supported";
+  n.fail() << "ONNX operator Cast to data type " << to << " is not supported" << kExportAnew;
 }
 
 void lowerCastLike(Node &n) {

@@ -221,7 +221,8 @@ void lowerNonZero(Node &n) {
   if (!x)
     return;
   if (!values) {
-    n.fail() << "ONNX operator NonZero has a result whose shape depends on the model's inputs, which is not supported";
+    n.fail() << "ONNX operator NonZero has a result whose shape depends on the model's inputs, which is not supported"
+             << kExportAnew;
     return;
   }
   SmallVector<SmallVector<int64_t>> positions(Build::rankOf(x));

@@ -33,7 +33,7 @@ void lowerBatchNorm(Node &n) {
   if (!x || !scale || !bias || !mean || !variance)
     return;
   if (n.intAttr("training_mode", 0) || Build::rankOf(x) < 2) {
-    n.fail() << "ONNX operator BatchNormalization in training mode or without channels is not supported";
+    n.fail() << "ONNX operator BatchNormalization in training mode or without channels is not supported" << kExportAnew;
     return;
   }
   Value deviation = n.make<nn::SqrtOp>({n.add(variance, n.like(variance, n.floatAttr("epsilon", 1e-5f)))});

@@ -50,7 +50,7 @@ std::pair<double, double> limits(IntegerType type) {
 Value saturate(Node &n, Value x, Value zeroPoint, Type to) {
   auto type = dyn_cast<IntegerType>(to);
   if (!type || type.getWidth() > 16) {
-    n.fail() << "ONNX operator " << n.op << " to " << to << " is not supported";
+    n.fail() << "ONNX operator " << n.op << " to " << to << " is not supported" << kExportAnew;
     return nullptr;
   }
   auto [low, high] = limits(type);
@@ -228,7 +228,8 @@ void lowerMatMulNBits(Node &n) {
   if ((bits != 2 && bits != 4 && bits != 8) || blocks < 1 || columns < 1 || n.has(4) || block * bits % 8 ||
       Build::typeOf(packed).getNumElements() != columns * blocks * block * bits / 8 ||
       Build::typeOf(scales).getNumElements() != columns * blocks) {
-    n.fail() << "ONNX operator com.microsoft:MatMulNBits of this form (bits, block size or g_idx) is not supported";
+    n.fail() << "ONNX operator com.microsoft:MatMulNBits of this form (bits, block size or g_idx) is not supported"
+             << kExportAnew;
     return;
   }
   Value weight = unpackBits(n, n.reshape(packed, {columns, blocks, block * bits / 8}), bits), zero;

@@ -139,7 +139,8 @@ private:
       return n.add(n.mul(x, n.like(x, alpha)), n.like(x, beta));
     if (name == "scaledtanh")
       return n.mul(n.make<nn::TanhOp>({n.mul(x, n.like(x, beta))}), n.like(x, alpha));
-    n.fail() << "ONNX operator " << n.op << " with the activation " << layer.activations[which] << " is not supported";
+    n.fail() << "ONNX operator " << n.op << " with the activation " << layer.activations[which] << " is not supported"
+             << kExportAnew;
     return nullptr;
   }
 
