@@ -1,4 +1,5 @@
 #include "ReshardTable.h"
+#include "mpopt/Dialect/Shd/Blocks.h"
 #include "mpopt/Search/Problem.h"
 #include <queue>
 
@@ -11,6 +12,14 @@ using Step = shd::ReshardStep;
 /// States beyond which single searches are cheaper than a table.
 static constexpr size_t kMostStates = 5000;
 
+/// Whether parts of this size are a split of `whole` in blocks of some size.
+static bool isSplit(int64_t whole, int64_t part, int64_t ways) {
+  for (int64_t block = 1; block <= part; ++block)
+    if (whole % block == 0 && shd::localSize(whole, block, ways) == part)
+      return true;
+  return false;
+}
+
 std::vector<int> ReshardTable::State::key() const {
   std::vector<int> key;
   for (const Axes &axes : dims) {
@@ -18,29 +27,72 @@ std::vector<int> ReshardTable::State::key() const {
     key.push_back(-1);
   }
   llvm::append_range(key, partial);
+  key.push_back(-1);
+  llvm::append_range(key, sizes);
   return key;
 }
 
 ReshardTable::ReshardTable(RankedTensorType type, double elementBytes, const PlanMesh &mesh)
-    : type(type), elementBytes(elementBytes), mesh(mesh) {
+    : type(type), elementBytes(elementBytes), mesh(mesh), blocks(type.getRank(), {1}) {
+  build();
+}
+
+void ReshardTable::build() {
+  numbers.clear();
+  bySplits.clear();
+  states.clear();
+  findSizes();
   State state;
   state.dims.resize(type.getRank());
+  state.sizes.resize(type.getRank());
   enumerate(state, 0);
-  edges.resize(states.size());
-  prices.resize(states.size());
+  edges.assign(states.size(), std::nullopt);
+  prices.assign(states.size(), {});
+}
+
+void ReshardTable::learnBlocks(shd::ShardingAttr sharding) {
+  bool isNew = false;
+  for (auto [d, dim] : llvm::enumerate(sharding.getDims()))
+    if (!dim.getAxes().empty())
+      isNew |= blocks[d].insert(dim.getBlock()).second;
+  if (isNew && fits)
+    build();
+}
+
+/// Sizes of the parts of `dim` that a split into `ways` may be asked for.
+std::vector<int64_t> ReshardTable::usefulSizes(size_t dim, int64_t ways) const {
+  std::set<int64_t> useful;
+  for (int64_t block : blocks[dim])
+    useful.insert(shd::localSize(type.getDimSize(dim), block, ways));
+  return {useful.begin(), useful.end()};
+}
+
+/// Beside the useful ones those that come about when parts are joined; of these only such as are a split in whole blocks.
+void ReshardTable::findSizes() {
+  int64_t devices = 1;
+  for (const machine::MeshAxis &axis : mesh.mesh.axes)
+    devices *= axis.size;
+  sizes.assign(type.getRank(), {});
+  for (auto [dim, whole] : llvm::enumerate(type.getShape()))
+    for (int64_t ways = devices; ways >= 1; --ways) {
+      if (devices % ways)
+        continue;
+      std::set<int64_t> &here = sizes[dim][ways];
+      for (int64_t size : usefulSizes(dim, ways))
+        here.insert(size);
+      for (const auto &[more, parts] : sizes[dim])
+        for (int64_t part : parts)
+          if (ways > 1 && more > ways && more % ways == 0 && isSplit(whole, part * (more / ways), ways))
+            here.insert(part * (more / ways));
+    }
 }
 
 /// Axis `axis` and those after it go to every place of every dimension, to partiality, and to nothing.
 void ReshardTable::enumerate(State &state, int axis) {
   if (!fits)
     return;
-  if (axis == static_cast<int>(mesh.size())) {
-    fits = states.size() < kMostStates;
-    numbers[state.key()] = states.size();
-    bySplits[splits(state)].push_back(states.size());
-    states.push_back(state);
-    return;
-  }
+  if (axis == static_cast<int>(mesh.size()))
+    return enumerateSizes(state, 0);
   for (Axes *rest : {&state.idle, &state.partial}) {
     rest->push_back(axis);
     enumerate(state, axis + 1);
@@ -54,16 +106,28 @@ void ReshardTable::enumerate(State &state, int axis) {
     }
 }
 
+void ReshardTable::enumerateSizes(State &state, size_t dim) {
+  if (dim < state.dims.size()) {
+    for (int64_t size : sizes[dim].at(ways(state.dims[dim]))) {
+      state.sizes[dim] = size;
+      enumerateSizes(state, dim + 1);
+    }
+    return;
+  }
+  fits = states.size() < kMostStates;
+  numbers[state.key()] = states.size();
+  bySplits[splits(state)].push_back(states.size());
+  states.push_back(state);
+}
+
 std::optional<int> ReshardTable::numberOf(shd::ShardingAttr sharding) const {
   auto numbered = [&](ArrayRef<StringAttr> names) {
     return llvm::map_to_vector<4>(names, [&](StringAttr name) { return mesh.indexOf(name); });
   };
   State state;
-  for (shd::DimShardingAttr dim : sharding.getDims()) {
-    if (dim.getBlock() != 1)
-      return std::nullopt;
+  for (shd::DimShardingAttr dim : sharding.getDims())
     state.dims.push_back(numbered(dim.getAxes()));
-  }
+  state.sizes = sharding.getLocalShape(type.getShape(), mesh.attr);
   if (!sharding.getUnreduced().empty() && sharding.getReduce() != shd::ReduceKind::Sum)
     return std::nullopt;
   state.partial = numbered(sharding.getUnreduced());
@@ -73,6 +137,8 @@ std::optional<int> ReshardTable::numberOf(shd::ShardingAttr sharding) const {
 }
 
 std::optional<double> ReshardTable::find(shd::ShardingAttr from, shd::ShardingAttr to, Price price) {
+  learnBlocks(from);
+  learnBlocks(to);
   std::optional<int> source = numberOf(from), target = numberOf(to);
   if (!fits || !source || !target)
     return std::nullopt;
@@ -151,10 +217,9 @@ static void add(SmallVector<int, 4> &to, ArrayRef<int> axes) {
 void ReshardTable::addSlices(const State &state, Price price) {
   for (size_t dim = 0; dim < state.dims.size(); ++dim)
     eachOrder(state.idle, [&](ArrayRef<int> axes) {
-      State next = state;
-      drop(next.idle, axes);
-      if (std::optional<State> done = split(next, dim, axes))
-        addEdge(Step::Slice, axes, state, *done, price);
+      State rest = state;
+      drop(rest.idle, axes);
+      forEachSplit(rest, dim, axes, [&](const State &next) { addEdge(Step::Slice, axes, state, next, price); });
     });
   eachSubset(state.idle, [&](ArrayRef<int> axes) {
     State next = state;
@@ -173,10 +238,9 @@ void ReshardTable::addReductions(const State &state, Price price) {
   });
   for (size_t dim = 0; dim < state.dims.size(); ++dim)
     eachOrder(state.partial, [&](ArrayRef<int> axes) {
-      State next = state;
-      drop(next.partial, axes);
-      if (std::optional<State> done = split(next, dim, axes))
-        addEdge(Step::ReduceScatter, axes, state, *done, price);
+      State rest = state;
+      drop(rest.partial, axes);
+      forEachSplit(rest, dim, axes, [&](const State &next) { addEdge(Step::ReduceScatter, axes, state, next, price); });
     });
 }
 
@@ -189,8 +253,8 @@ void ReshardTable::addGathers(const State &state, Price price) {
         continue;
       for (size_t other = 0; other < state.dims.size(); ++other)
         if (other != dim)
-          if (std::optional<State> next = split(*joined, other, axes))
-            addEdge(Step::AllToAll, axes, state, *next, price);
+          forEachSplit(*joined, other, axes,
+                       [&](const State &next) { addEdge(Step::AllToAll, axes, state, next, price); });
       add(joined->idle, axes);
       addEdge(Step::AllGather, axes, state, *joined, price);
     }
@@ -226,14 +290,10 @@ int64_t ReshardTable::ways(ArrayRef<int> axes) const {
   return product;
 }
 
-int64_t ReshardTable::local(size_t dim, ArrayRef<int> axes) const {
-  return llvm::divideCeilSigned(type.getDimSize(dim), ways(axes));
-}
-
 double ReshardTable::bytes(const State &state) const {
   double product = elementBytes;
-  for (auto [dim, axes] : llvm::enumerate(state.dims))
-    product *= local(dim, axes);
+  for (int64_t size : state.sizes)
+    product *= static_cast<double>(size);
   return product;
 }
 
@@ -241,27 +301,33 @@ std::vector<int64_t> ReshardTable::splits(const State &state) const {
   std::vector<int64_t> result;
   for (const Axes &axes : state.dims)
     result.push_back(ways(axes));
+  llvm::append_range(result, state.sizes);
   result.push_back(ways(state.partial));
   return result;
 }
 
 /// Splits `dim` further. An uneven split lies as one of the whole dimension does only where the sizes say so.
-std::optional<ReshardTable::State> ReshardTable::split(State state, size_t dim, ArrayRef<int> axes) const {
-  Axes &held = state.dims[dim];
-  int64_t before = local(dim, held);
-  bool whole = held.empty();
-  llvm::append_range(held, axes);
-  if (!whole && local(dim, held) * ways(axes) != before)
-    return std::nullopt;
-  return state;
+void ReshardTable::forEachSplit(const State &state, size_t dim, ArrayRef<int> axes,
+                                llvm::function_ref<void(const State &)> visit) const {
+  State next = state;
+  llvm::append_range(next.dims[dim], axes);
+  for (int64_t size : usefulSizes(dim, ways(next.dims[dim]))) {
+    if (!state.dims[dim].empty() && size * ways(axes) != state.sizes[dim])
+      continue;
+    next.sizes[dim] = size;
+    visit(next);
+  }
 }
 
 std::optional<ReshardTable::State> ReshardTable::join(State state, size_t dim, size_t count) const {
   Axes &held = state.dims[dim];
-  int64_t size = local(dim, held) * ways(ArrayRef(held).take_back(count));
+  int64_t size = state.sizes[dim] * ways(ArrayRef(held).take_back(count));
   held.truncate(held.size() - count);
-  if (!held.empty() && size != local(dim, held))
+  if (held.empty())
+    size = type.getDimSize(dim);
+  if (!sizes[dim].at(ways(held)).contains(size))
     return std::nullopt;
+  state.sizes[dim] = size;
   return state;
 }
 

@@ -4,11 +4,12 @@
 #include "Mesh.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
 #include <map>
+#include <set>
 
 namespace mpopt::planning {
 
 /// Prices of all ways between the shardings of one type: what shd::findReshard finds pair by pair, found source by source, since the
-/// search for a plan asks for thousands of pairs. Knows shardings in units of one element (block 1), partial by sum at most.
+/// search for a plan asks for thousands of pairs. Knows shardings that are partial by sum at most.
 class ReshardTable {
 public:
   using Kind = shd::ReshardStep::Kind;
@@ -23,8 +24,9 @@ public:
 private:
   using Axes = llvm::SmallVector<int, 4>;
   struct State {
-    llvm::SmallVector<Axes, 4> dims; ///< Major to minor.
-    Axes partial, idle;              ///< Ascending.
+    llvm::SmallVector<Axes, 4> dims;     ///< Major to minor.
+    llvm::SmallVector<int64_t, 4> sizes; ///< Of a device's part: what a split in whole blocks gives.
+    Axes partial, idle;                  ///< Ascending.
 
     std::vector<int> key() const;
   };
@@ -33,8 +35,13 @@ private:
     double seconds;
   };
 
+  /// Makes the table anew when the sharding has blocks that are new.
+  void learnBlocks(shd::ShardingAttr sharding);
+  void build();
+  void findSizes();
   std::optional<int> numberOf(shd::ShardingAttr sharding) const;
   void enumerate(State &state, int axis);
+  void enumerateSizes(State &state, size_t dim);
   const std::vector<double> &pricesFrom(int source, Price price);
   const std::vector<Edge> &edgesOf(int number, Price price);
 
@@ -45,16 +52,19 @@ private:
   void addEdge(Kind kind, llvm::ArrayRef<int> axes, const State &from, const State &to, Price price);
 
   int64_t ways(llvm::ArrayRef<int> axes) const;
-  int64_t local(size_t dim, llvm::ArrayRef<int> axes) const;
+  std::vector<int64_t> usefulSizes(size_t dim, int64_t ways) const;
   double bytes(const State &state) const;
   std::vector<int64_t> splits(const State &state) const;
-  std::optional<State> split(State state, size_t dim, llvm::ArrayRef<int> axes) const;
+  void forEachSplit(const State &state, size_t dim, llvm::ArrayRef<int> axes,
+                    llvm::function_ref<void(const State &)> visit) const;
   std::optional<State> join(State state, size_t dim, size_t count) const;
 
   mlir::RankedTensorType type;
   double elementBytes;
   const PlanMesh &mesh;
   bool fits = true;
+  std::vector<std::set<int64_t>> blocks;                   ///< By dimension: those of the shardings asked for.
+  std::vector<std::map<int64_t, std::set<int64_t>>> sizes; ///< By dimension and ways: what a part may be as large as.
   std::vector<State> states;
   std::map<std::vector<int>, int> numbers;
   std::map<std::vector<int64_t>, std::vector<int>> bySplits;

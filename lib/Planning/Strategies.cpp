@@ -71,7 +71,7 @@ private:
     return next <= count || (mayBeUneven() && leavesLess(count, now, next));
   }
 
-  /// Shardings in blocks are not in reshard tables. Free choices over many axes would meet too many of them.
+  /// Every way to leave units uneven is a strategy more; free choices over many axes would meet too many.
   bool mayBeUneven() const { return mesh.hasRoles() || mesh.size() <= 2; }
 
   static bool leavesLess(int64_t count, int64_t now, int64_t next) {

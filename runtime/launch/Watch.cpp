@@ -1,6 +1,7 @@
 #include "launch/Crash.h"
 #include "launch/RankBody.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -35,7 +36,7 @@ public:
 
   Status run() {
     while (numEnded < ended.size()) {
-      poll(polled.data(), polled.size(), kLookMilliseconds);
+      poll(polled.data(), polled.size(), untilNextLook());
       uint64_t count;
       [[maybe_unused]] ssize_t bytes = (polled[0].revents & POLLIN) ? read(job.finished, &count, sizeof count) : 0;
       for (unsigned rank = 0; rank < ended.size(); ++rank)
@@ -43,7 +44,7 @@ public:
           look(rank);
       if (failure.empty())
         lookForStall();
-      else if (secondsSince(failedAt) > (pids.empty() ? job.options.threadGraceSeconds : kProcessGraceSeconds))
+      else if (secondsSince(failedAt) > graceSeconds())
         stopTheRest();
     }
     if (crashed)
@@ -54,6 +55,15 @@ public:
   }
 
 private:
+  double graceSeconds() const { return pids.empty() ? job.options.threadGraceSeconds : kProcessGraceSeconds; }
+
+  /// Milliseconds: until the deadline or the end of the grace, at most the usual time between looks.
+  int untilNextLook() const {
+    double left = failure.empty() ? job.options.timeoutSeconds - secondsSince(lastProgress)
+                                  : graceSeconds() - secondsSince(failedAt);
+    return 1 + static_cast<int>(std::clamp(left * 1e3, 0.0, kLookMilliseconds - 1.0));
+  }
+
   void look(unsigned rank) {
     const RankSlot &slot = job.slots[rank];
     std::string how = "left without a word";

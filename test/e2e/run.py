@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Plans and runs models over several devices and strategies, and compares their outputs with ONNX Runtime's.
 
-usage: run.py [--cache DIR] [--devices N,...] [--batch N] MODEL...      MODEL as in models.py, or "all"
+usage: run.py [--cache DIR] [--devices N,...] [--batch N,...] [--past N] MODEL...      MODEL as in models.py, or "all"
 """
 import argparse
 import pathlib
@@ -72,17 +72,17 @@ def check(path, inputs, expected, devices, strategy, folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def run_model(model, cache, devices, batch):
+def run_model(model, cache, devices, batch, past):
     """Runs all cases of one model; returns the number of those that failed."""
     path = models.prepare(model, cache)
-    inputs = models.make_inputs(model, path, batch)
+    inputs = models.make_inputs(model, path, batch, past)
     expected = models.reference_outputs(model, path, inputs, cache)
     failed = 0
     for count in devices:
         for strategy in strategies(model, count):
-            name = f"{model.name} x{count} {strategy or 'planned'}"
+            name = f"{model.name} b{batch} x{count} {strategy or 'planned'}"
             wrong, line = check(path, inputs, expected, count, strategy, cache / "plans" / model.name)
-            print(f"{'FAIL' if wrong else 'ok  '} {name:<38} {line}" + (f"\n     {wrong}" if wrong else ""), flush=True)
+            print(f"{'FAIL' if wrong else 'ok  '} {name:<41} {line}" + (f"\n     {wrong}" if wrong else ""), flush=True)
             failed += wrong is not None
     return failed
 
@@ -91,12 +91,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=pathlib.Path, default=models.TOP / "build/e2e", help="folder for models and references")
     parser.add_argument("--devices", default="1,2,3,4,8", help="device counts")
-    parser.add_argument("--batch", type=int, default=8, help="rows of each input")
+    parser.add_argument("--batch", default="8", help="rows of each input; several counts are tried one by one")
+    parser.add_argument("--past", type=int, help="tokens in a decoder's cache, 0 too [as each model has it]")
     parser.add_argument("models", nargs="+", choices=[*models.MODELS, "all"], metavar="MODEL", help=", ".join(models.MODELS))
     args = parser.parse_args()
     chosen = models.MODELS.values() if "all" in args.models else [models.MODELS[name] for name in args.models]
     devices = [int(count) for count in args.devices.split(",")]
-    failed = sum(run_model(model, args.cache, devices, args.batch) for model in chosen)
+    batches = [int(batch) for batch in args.batch.split(",")]
+    failed = sum(run_model(model, args.cache, devices, batch, args.past) for model in chosen for batch in batches)
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
 // Text, verifiers and local shapes of meshes and shardings.
-#include "Blocks.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mpopt/Dialect/Shd/Blocks.h"
 #include "mpopt/Dialect/Shd/Shd.h"
 #include "llvm/ADT/SmallSet.h"
 

@@ -1,5 +1,5 @@
 // Strategies of an operator and the shardings that follow from them, both ways.
-#include "Blocks.h"
+#include "mpopt/Dialect/Shd/Blocks.h"
 #include "mpopt/Dialect/Shd/PartitionRule.h"
 #include "llvm/ADT/SmallSet.h"
 

@@ -28,9 +28,17 @@ double priceOf(shd::ReshardStep::Kind kind, int64_t ways, double in, double out)
   }
 }
 
+/// The sharding with the last dimension, where it is split, dealt out in such blocks.
+shd::ShardingAttr inBlocks(shd::ShardingAttr sharding, int64_t block) {
+  SmallVector<shd::DimShardingAttr> dims(sharding.getDims());
+  dims.back() = shd::DimShardingAttr::get(sharding.getContext(), dims.back().getAxes(), block);
+  return shd::ShardingAttr::get(sharding.getContext(), sharding.getMesh(), dims, sharding.getUnreduced(),
+                                sharding.getReduce());
+}
+
 /// Compares the table with the search for single pairs on all shardings of a type that strategies can ask for. That search leaves out some
 /// detours of even splits, and knows some ways between uneven ones that the table does not.
-void expectAgreement(int64_t devices, ArrayRef<int64_t> shape, bool isEven) {
+void expectAgreement(int64_t devices, ArrayRef<int64_t> shape, bool isEven, int64_t block = 1) {
   MLIRContext context;
   context.loadDialect<shd::ShdDialect>();
   machine::Machine machine = *machine::load(MPOPT_TEST_MACHINE);
@@ -44,6 +52,9 @@ void expectAgreement(int64_t devices, ArrayRef<int64_t> shape, bool isEven) {
   SmallVector<shd::ShardingAttr> all;
   for (const Candidate &candidate : enumerateCandidates(rule, mesh, {true}, {}))
     all.push_back(candidate.shardings.out[0]);
+  for (size_t i = 0, plain = all.size(); block > 1 && i < plain; ++i)
+    if (!all[i].getDims().back().getAxes().empty())
+      all.push_back(inBlocks(all[i], block).canonical(shape, mesh.attr));
   ReshardTable table(type, 4, mesh);
   auto byAxes = [&](shd::ReshardStep::Kind kind, ArrayRef<int> axes, double in, double out) {
     int64_t ways = 1;
@@ -88,5 +99,9 @@ TEST(ReshardTable, AgreesWithSearchesOnEvenShapes) { expectAgreement(4, {8, 16},
 TEST(ReshardTable, AgreesWithSearchesOnUnevenShapes) { expectAgreement(4, {6, 5}, false); }
 TEST(ReshardTable, AgreesWithSearchesOnAxesOfManySizes) { expectAgreement(6, {6, 12}, true); }
 TEST(ReshardTable, AgreesWithSearchesOnThreeAxes) { expectAgreement(8, {8, 24}, true); }
+TEST(ReshardTable, AgreesWithSearchesOnSplitsInBlocks) {
+  expectAgreement(4, {8, 36}, false, 6);
+  expectAgreement(8, {8, 192}, true, 64);
+}
 
 } // namespace

@@ -1,5 +1,5 @@
-#ifndef MPOPT_LIB_DIALECT_SHD_BLOCKS_H
-#define MPOPT_LIB_DIALECT_SHD_BLOCKS_H
+#ifndef MPOPT_DIALECT_SHD_BLOCKS_H
+#define MPOPT_DIALECT_SHD_BLOCKS_H
 
 #include "llvm/Support/MathExtras.h"
 
@@ -21,4 +21,4 @@ inline int64_t smallestBlock(int64_t size, int64_t block, int64_t devices) {
 
 } // namespace mpopt::shd
 
-#endif // MPOPT_LIB_DIALECT_SHD_BLOCKS_H
+#endif // MPOPT_DIALECT_SHD_BLOCKS_H
