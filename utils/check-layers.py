@@ -28,6 +28,7 @@ ALLOWED = {
     "Schedule": "mlir Machine Cost Dialect/NN Dialect/Shd Dialect/Coll Dialect/RT",
     "Codegen": "mlir Dialect/NN Dialect/Shd Dialect/Coll Dialect/RT",
     "Emit": "mlir runtime/format Dialect/NN Dialect/Shd Dialect/Coll Dialect/RT",
+    "Report": "mlir",
     "Pipelines": "mlir *",
     # the runtime knows nothing of the compiler
     "runtime/format": "",

@@ -109,23 +109,46 @@ double allToAllSeconds(const Stage &stage, double bytes) {
   });
 }
 
-double hierarchicalAllReduce(const std::vector<Stage> &stages, double bytes) {
-  double seconds = 0;
+/// Calls visit(stage, bytes sent per rank, seconds) for each stage.
+template <typename Visit> void visitAllReduce(const std::vector<Stage> &stages, double bytes, Visit visit) {
   for (size_t i = 0; i + 1 < stages.size(); ++i) {
-    seconds += 2 * halfSeconds(stages[i], bytes);
-    bytes /= stages[i].ranks;
+    double n = stages[i].ranks;
+    visit(stages[i], 2 * (n - 1) / n * bytes, 2 * halfSeconds(stages[i], bytes));
+    bytes /= n;
   }
-  return seconds + allReduceSeconds(stages.back(), bytes);
+  double n = stages.back().ranks;
+  visit(stages.back(), 2 * (n - 1) / n * bytes, allReduceSeconds(stages.back(), bytes));
 }
 
 /// Inside first, so that the slow outer links carry only a part.
-double hierarchicalReduceScatter(const std::vector<Stage> &stages, double bytes) {
-  double seconds = 0;
+template <typename Visit> void visitReduceScatter(const std::vector<Stage> &stages, double bytes, Visit visit) {
   for (const Stage &stage : stages) {
-    seconds += halfSeconds(stage, bytes);
+    visit(stage, (stage.ranks - 1) / stage.ranks * bytes, halfSeconds(stage, bytes));
     bytes /= stage.ranks;
   }
-  return seconds;
+}
+
+template <typename Visit>
+void visitStages(const std::vector<Stage> &stages, Collective kind, double bytes, Visit visit) {
+  const Stage &outermost = stages.back();
+  switch (kind) {
+  case Collective::AllReduce:
+    return visitAllReduce(stages, bytes, visit);
+  case Collective::ReduceScatter:
+    return visitReduceScatter(stages, bytes, visit);
+  case Collective::AllGather: // the mirror image of a reduce-scatter of the gathered buffer
+    for (const Stage &stage : stages)
+      bytes *= stage.ranks;
+    return visitReduceScatter(stages, bytes, visit);
+  case Collective::AllToAll:
+    for (const Stage &stage : stages)
+      visit(stage, (stage.ranks - 1) / stage.ranks * bytes, allToAllSeconds(stage, bytes));
+    return;
+  case Collective::Permute:
+    return visit(outermost, bytes, outermost.latency(1) + bytes / outermost.bandwidth);
+  case Collective::Halo:
+    return visit(outermost, 2 * bytes, outermost.latency(1) + 2 * bytes / outermost.bandwidth);
+  }
 }
 
 } // namespace
@@ -155,27 +178,20 @@ double collectiveSeconds(const Machine &machine, const Mesh &mesh, std::span<con
   std::vector<Stage> stages = stagesOf(machine, mesh, axes);
   if (stages.empty())
     return 0;
-  const Stage &outermost = stages.back();
-  switch (kind) {
-  case Collective::AllReduce:
-    return hierarchicalAllReduce(stages, bytesPerRank);
-  case Collective::ReduceScatter:
-    return hierarchicalReduceScatter(stages, bytesPerRank);
-  case Collective::AllGather: // the mirror image of a reduce-scatter of the
-                              // gathered buffer
-    return hierarchicalReduceScatter(stages, bytesPerRank * ranksOf(mesh, axes));
-  case Collective::AllToAll: {
-    double seconds = 0;
-    for (const Stage &stage : stages)
-      seconds += allToAllSeconds(stage, bytesPerRank);
-    return seconds;
-  }
-  case Collective::Permute:
-    return outermost.latency(1) + bytesPerRank / outermost.bandwidth;
-  case Collective::Halo:
-    return outermost.latency(1) + 2 * bytesPerRank / outermost.bandwidth;
-  }
-  return 0;
+  double seconds = 0;
+  visitStages(stages, kind, bytesPerRank, [&](const Stage &, double, double part) { seconds += part; });
+  return seconds;
+}
+
+std::vector<LevelTraffic> collectiveTraffic(const Machine &machine, const Mesh &mesh, std::span<const int> axes,
+                                            Collective kind, double bytesPerRank) {
+  std::vector<Stage> stages = stagesOf(machine, mesh, axes);
+  std::vector<LevelTraffic> traffic;
+  if (!stages.empty())
+    visitStages(stages, kind, bytesPerRank, [&](const Stage &stage, double bytes, double seconds) {
+      traffic.push_back({static_cast<int>(&stage.link - machine.links.data()), bytes, seconds});
+    });
+  return traffic;
 }
 
 } // namespace mpopt::cost

@@ -38,12 +38,16 @@ double launchSeconds(const Machine &machine, int64_t launches) {
   return double(launches) * machine.device().launchSeconds;
 }
 
-double opSeconds(const Machine &machine, const OpCost &op) {
+OpTimes opTimes(const Machine &machine, const OpCost &op) {
   double arithmetic = op.vectorFlops / machine.device().vectorFlops;
   for (const Matmul &matmul : op.matmuls)
     arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m, matmul.n, matmul.k);
-  double traffic = memorySeconds(machine, op.bytesRead + op.bytesWritten);
-  return launchSeconds(machine, op.launches) + std::max(arithmetic, traffic);
+  return {launchSeconds(machine, op.launches), arithmetic, memorySeconds(machine, op.bytesRead + op.bytesWritten)};
+}
+
+double opSeconds(const Machine &machine, const OpCost &op) {
+  OpTimes times = opTimes(machine, op);
+  return times.launch + std::max(times.arithmetic, times.traffic);
 }
 
 } // namespace mpopt::cost

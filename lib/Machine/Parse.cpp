@@ -57,13 +57,14 @@ MatmulModel readMatmul(TomlReader reader) {
 DeviceType readDevice(TomlReader &reader) {
   DeviceType device;
   reader.only({"name", "memory_bytes", "memory_bandwidth", "cache_bytes", "cache_bandwidth", "launch_seconds",
-               "vector_flops", "peak", "matmul"});
+               "price_per_hour", "vector_flops", "peak", "matmul"});
   device.name = reader.text("name");
   device.memoryBytes = reader.integer("memory_bytes", 1);
   device.memoryBandwidth = reader.number("memory_bandwidth");
   device.cacheBytes = reader.integer("cache_bytes", 0, 0);
   device.cacheBandwidth = reader.number("cache_bandwidth", 0, false, device.memoryBandwidth);
   device.launchSeconds = reader.number("launch_seconds", 0, true);
+  device.pricePerHour = reader.number("price_per_hour", 0, true, 0.0);
   device.vectorFlops = reader.number("vector_flops");
   if (const toml::table *peaks = reader.nestedTable("peak", true))
     readPeaks(reader.nested(*peaks, "peak"), *peaks, device);

@@ -53,6 +53,8 @@ void writeDevice(std::ostream &out, const DeviceType &device) {
       << "\nmemory_bandwidth = " << number(device.memoryBandwidth) << "\n";
   if (device.cacheBytes > 0)
     out << "cache_bytes = " << device.cacheBytes << "\ncache_bandwidth = " << number(device.cacheBandwidth) << "\n";
+  if (device.pricePerHour > 0)
+    out << "price_per_hour = " << number(device.pricePerHour) << "\n";
   out << "launch_seconds = " << number(device.launchSeconds) << "\nvector_flops = " << number(device.vectorFlops)
       << "\n\n[device.peak]\n";
   for (DType type : kDTypes)

@@ -1,4 +1,5 @@
 #include "Account.h"
+#include "Timeline.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/RT/RT.h"
@@ -12,50 +13,43 @@ namespace json = llvm::json;
 namespace mpopt {
 namespace {
 
-std::string nameOf(Location loc) {
-  if (auto name = dyn_cast<NameLoc>(loc))
-    return name.getName().str();
-  if (auto fused = dyn_cast<FusedLoc>(loc))
-    for (Location part : fused.getLocations())
-      if (std::string name = nameOf(part); !name.empty())
-        return name;
-  return "";
+json::Array shardingTexts(Operation *op, StringRef name) {
+  json::Array texts;
+  if (auto shardings = op->getAttrOfType<ArrayAttr>(name))
+    for (auto sharding : shardings.getAsRange<shd::ShardingAttr>())
+      texts.push_back(planning::shardingText(sharding));
+  return texts;
 }
 
-/// A sharding without the mesh's name: [{"x0"}, {}].
-std::string shortText(shd::ShardingAttr sharding) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  stream << "[";
-  for (auto [i, dim] : llvm::enumerate(sharding.getDims())) {
-    stream << (i ? "," : "") << "{";
-    llvm::interleave(dim.getAxes(), stream, [&](StringAttr axis) { stream << axis.getValue(); }, ",");
-    stream << "}";
-  }
-  stream << "]";
-  if (!sharding.getUnreduced().empty()) {
-    stream << " partial over ";
-    llvm::interleave(sharding.getUnreduced(), stream, [&](StringAttr axis) { stream << axis.getValue(); }, ",");
-  }
-  return text;
-}
-
-json::Array strategyOf(ModuleOp planned) {
+/// One entry per operator that runs in a step, in the order of PlanReport::ops. FixedPlan reads it back.
+json::Array strategyOf(func::FuncOp main) {
   json::Array result;
-  planned.walk([&](Operation *op) {
-    auto out = op->getAttrOfType<ArrayAttr>(shd::kOutAttr);
-    if (!out || isa<nn::WeightOp, nn::ConstantOp>(op) || out.empty())
-      return;
-    auto in = op->getAttrOfType<ArrayAttr>(shd::kInAttr);
-    json::Array operands;
-    for (auto sharding : in.getAsRange<shd::ShardingAttr>())
-      operands.push_back(shortText(sharding));
-    result.push_back(json::Object{{"node", nameOf(op->getLoc())},
-                                  {"op", op->getName().stripDialect()},
-                                  {"in", std::move(operands)},
-                                  {"sharding", shortText(cast<shd::ShardingAttr>(out[0]))}});
-  });
+  for (Operation &op : main.getBody().front().without_terminator()) {
+    if (llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
+      continue;
+    json::Array out = shardingTexts(&op, shd::kOutAttr);
+    json::Object entry{{"node", nodeNameOf(op.getLoc())},
+                       {"op", op.getName().stripDialect()},
+                       {"in", shardingTexts(&op, shd::kInAttr)},
+                       {"sharding", out.empty() ? json::Value("") : out.front()}};
+    if (out.size() > 1)
+      entry["out"] = std::move(out);
+    result.push_back(std::move(entry));
+  }
   return result;
+}
+
+/// The shardings of inputs and outputs.
+void addPorts(json::Object &account, func::FuncOp main) {
+  json::Array inputs, outputs;
+  for (unsigned i = 0; i < main.getNumArguments(); ++i)
+    if (auto sharding = main.getArgAttrOfType<shd::ShardingAttr>(i, shd::kShardingAttr))
+      inputs.push_back(planning::shardingText(sharding));
+  for (unsigned i = 0; i < main.getNumResults(); ++i)
+    if (auto sharding = main.getResultAttrOfType<shd::ShardingAttr>(i, shd::kShardingAttr))
+      outputs.push_back(planning::shardingText(sharding));
+  account["input_shardings"] = std::move(inputs);
+  account["output_shardings"] = std::move(outputs);
 }
 
 int64_t bytesOf(Value buffer) {
@@ -130,6 +124,7 @@ json::Object blockText(const planning::BlockReport &block, const Traffic &traffi
   return json::Object{{"name", block.name},
                       {"last_name", block.lastName},
                       {"count", block.count},
+                      {"first_operator", block.first},
                       {"operators", block.operators},
                       {"compute_seconds", block.computeSeconds},
                       {"communication_seconds", block.commSeconds},
@@ -140,21 +135,33 @@ json::Object blockText(const planning::BlockReport &block, const Traffic &traffi
                       {"others", std::move(others)}};
 }
 
+/// The first dimension of the first input.
+std::optional<int64_t> batchOf(func::FuncOp main) {
+  if (main.getNumArguments() == 0)
+    return std::nullopt;
+  auto type = cast<RankedTensorType>(main.getArgument(0).getType());
+  return type.getRank() > 0 ? std::optional(type.getDimSize(0)) : std::nullopt;
+}
+
 } // namespace
 
 json::Object startAccount(ModuleOp planned, const CompileOptions &options, const planning::PlanReport &report) {
+  auto main = planned.lookupSymbol<func::FuncOp>("main");
   json::Object account{{"model", llvm::sys::path::filename(options.model)},
                        {"devices", options.plan.devices},
                        {"machine", options.plan.machine->name},
                        {"objective", options.plan.objective},
                        {"predicted_seconds", report.predictedSeconds},
                        {"lower_bound_seconds", report.lowerBoundSeconds},
-                       {"strategy", strategyOf(planned)}};
-  std::string mesh;
-  if (shd::MeshOp op = shd::getMesh(planned))
-    for (shd::MeshAxisAttr axis : op.getMesh().getAxes())
-      mesh += (mesh.empty() ? "" : ",") + axis.getName().str() + "=" + std::to_string(axis.getSize());
-  account["mesh"] = mesh;
+                       {"mesh", planning::meshText(shd::getMesh(planned).getMesh())},
+                       {"strategy", strategyOf(main)}};
+  addPorts(account, main);
+  if (!options.dims.empty())
+    account["dims"] = json::Array(options.dims);
+  if (options.plan.strategy)
+    account["strategy_flag"] = options.plan.strategy->text();
+  if (std::optional<int64_t> batch = batchOf(main))
+    account["batch"] = *batch;
   return account;
 }
 
@@ -170,7 +177,7 @@ void addProgram(json::Object &account, ModuleOp program, const planning::PlanRep
     std::string kind = rt::stringifyCollectiveKind(op.getKind()).str();
     int64_t bytes = receivedBytes(op, mesh.sizeOf(llvm::to_vector(op.getAxes().getAsRange<StringAttr>())));
     all.add(kind, bytes);
-    if (auto block = blockOf.find(nameOf(op.getLoc())); block != blockOf.end())
+    if (auto block = blockOf.find(nodeNameOf(op.getLoc())); block != blockOf.end())
       ofBlocks[block->second].add(kind, bytes);
   });
   account["collectives"] = all.text();

@@ -14,6 +14,8 @@
 
 #include "mpopt/Pipelines/Compile.h"
 #include "Account.h"
+#include "Annotations.h"
+#include "Details.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "mpopt/Dialect/Coll/Coll.h"
@@ -30,6 +32,10 @@ using namespace mlir;
 
 namespace mpopt {
 namespace {
+
+std::string textOf(llvm::json::Object account) {
+  return llvm::formatv("{0:2}", llvm::json::Value(std::move(account))).str();
+}
 
 class Compilation {
 public:
@@ -50,11 +56,18 @@ public:
       return success();
 
     begin("planning");
-    if (failed(planning::planModule(module, options.plan, result.report)))
+    planning::PlanOptions planOptions = options.plan;
+    if (!options.ignoreAnnotations && !options.plan.fixed && failed(readPins(module, planOptions)))
+      return failure();
+    if (failed(planning::planModule(module, planOptions, result.report)))
+      return failure();
+    if (options.annotate && failed(annotate(module, result)))
       return failure();
     if (options.until == Stage::Planned)
       return success();
-    llvm::json::Object account = startAccount(module, options, result.report);
+    llvm::json::Object account = startAccount(module, options, result.report), details;
+    if (options.details)
+      addTensors(details, module, options);
 
     begin("partitioning");
     if (failed(pipeline(module, [&](OpPassManager &pm) {
@@ -73,7 +86,12 @@ public:
         })))
       return failure();
     addProgram(account, module, result.report);
-    result.account = llvm::formatv("{0:2}", llvm::json::Value(std::move(account))).str();
+    if (options.details)
+      addStep(details, module, options, result.report);
+    std::string stored = textOf(account);
+    for (auto &[key, value] : details)
+      account[key] = std::move(value);
+    result.account = options.details ? textOf(std::move(account)) : stored;
     if (options.until == Stage::RT)
       return success();
 
@@ -86,10 +104,29 @@ public:
     emit::EmitOptions emitOptions{options.output, llvm::sys::path::parent_path(options.model).str(),
                                   llvm::sys::path::filename(options.model).str(), options.target.cpu,
                                   options.plan.machine->name};
-    return emit::emitPlan(module, *elf, result.account, emitOptions);
+    return emit::emitPlan(module, *elf, stored, emitOptions);
   }
 
 private:
+  /// The model's own annotations as pins.
+  LogicalResult readPins(ModuleOp module, planning::PlanOptions &plan) {
+    auto pins = annotationPins(options.model, plan);
+    if (!pins)
+      return module.emitError() << pins.error().message << "; --ignore-annotations plans without them";
+    if (!pins->warning.empty())
+      module.emitWarning() << pins->warning;
+    plan.nodePins = std::move(pins->pins);
+    return success();
+  }
+
+  LogicalResult annotate(ModuleOp module, CompileResult &result) {
+    auto annotations = makeAnnotations(module, options.model);
+    if (!annotations)
+      return module.emitError() << annotations.error().message;
+    result.annotations = std::move(*annotations);
+    return success();
+  }
+
   void begin(StringRef phase) {
     if (options.progress)
       options.progress(phase);

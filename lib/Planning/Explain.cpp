@@ -1,5 +1,5 @@
 #include "Explain.h"
-#include "mpopt/Search/Solver.h"
+#include "mpopt/Search/Alternatives.h"
 #include "mpopt/Support/BlockNames.h"
 #include "mpopt/Support/Repeats.h"
 #include "llvm/ADT/MapVector.h"
@@ -9,19 +9,30 @@ using namespace mlir;
 namespace mpopt::planning {
 namespace {
 
-/// Additions that all problems solved again may take together, by a rough estimate of each; a second or two.
-constexpr double kWorkLimit = 6e9;
+/// Additions that the answers to all questions may take together; some seconds.
+constexpr double kWorkLimit = 1e10;
+/// Where memory binds, a question is worth that many eliminations, and that many additions at least.
+constexpr double kSolveEliminations = 60, kSolveWork = 2e8;
+
+/// The options of a decision by their words.
+struct WordGroups {
+  std::vector<int32_t> group;     ///< Per option: its words' place in `words`.
+  std::vector<std::string> words; ///< In the order of first use.
+
+  int32_t find(const std::string &text) const { return static_cast<int32_t>(llvm::find(words, text) - words.begin()); }
+};
 
 class Explainer {
 public:
   Explainer(const Model &model, const search::Solution &solution, const Layouts &layouts, ArrayRef<OpReport> reports)
-      : model(model), solution(solution), layouts(layouts), reports(reports), problem(model.problem) {
+      : model(model), solution(solution), layouts(layouts), reports(reports) {
     for (auto [index, decision] : llvm::enumerate(model.decisions))
       if (decision.kind == Decision::Operator)
         operators.push_back(index);
   }
 
   std::vector<BlockReport> run() {
+    prepareQuestions();
     std::vector<BlockReport> blocks;
     size_t at = 0;
     for (const Repeat &repeat : findBlocks()) {
@@ -86,6 +97,7 @@ private:
     BlockReport block;
     block.count = static_cast<int64_t>(repeat.count);
     block.operators = static_cast<int64_t>(repeat.period);
+    block.first = static_cast<int64_t>(repeat.begin);
     block.name = blockName(namesOf(repeat.begin, repeat.period));
     if (repeat.count > 1)
       block.lastName = blockName(namesOf(repeat.end() - repeat.period, repeat.period));
@@ -107,7 +119,7 @@ private:
   int64_t peakWithin(int64_t begin, int64_t end) const {
     std::vector<int64_t> change(end - begin + 1, 0);
     int64_t weightsEnd = static_cast<int64_t>(model.decisions.size());
-    for (auto [node, choice] : llvm::zip_equal(problem.nodes, solution.choice))
+    for (auto [node, choice] : llvm::zip_equal(model.problem.nodes, solution.choice))
       for (const search::UsageComponent &usage : node.usages) {
         int64_t first = std::max(usage.interval.first, begin), last = std::min(usage.interval.last, end);
         bool isWeight = usage.interval.first == 0 && usage.interval.last == weightsEnd;
@@ -146,76 +158,67 @@ private:
       block.others.push_back({words, sum.first, sum.second});
   }
 
+  /// Alternatives are asked for by the words of decisive operators.
+  void prepareQuestions() {
+    search::Groups groups(model.decisions.size());
+    for (size_t number = 0; number < operators.size(); ++number)
+      if (isDecisive(number) && wordsOf(number).words.size() > 1)
+        groups[operators[number]] = wordsOf(number).group;
+    if (auto made = search::Alternatives::make(model.problem, groups))
+      alternatives.emplace(std::move(*made));
+  }
+
+  const WordGroups &wordsOf(size_t number) {
+    const Decision &decision = decisionOf(number);
+    auto [it, isNew] = words.try_emplace(decision.options.get());
+    if (!isNew)
+      return it->second;
+    WordGroups &groups = it->second;
+    for (const Option &option : *decision.options) {
+      std::string text = layouts.words(decision.op, option);
+      int32_t group = groups.find(text);
+      if (group == static_cast<int32_t>(groups.words.size()))
+        groups.words.push_back(std::move(text));
+      groups.group.push_back(group);
+    }
+    return groups;
+  }
+
   /// The best plan in which this operator is spread in other words, in every copy of the block.
   void findRunnerUp(const Repeat &repeat, size_t number, LayoutReport &layout) {
-    const Decision &decision = decisionOf(number);
-    if (optionsLike(number, layout.words).size() == decision.options->size()) {
+    if (wordsOf(number).words.size() == 1) {
       layout.runnerUpState = RunnerUp::None;
       return;
     }
-    work += estimate();
-    if (work > kWorkLimit) {
+    if (!alternatives || (work += alternatives->work()) > kWorkLimit) {
       layout.runnerUpState = RunnerUp::Skipped;
       return;
     }
-    Result<search::Solution> other = solveWithout(repeat, number, layout.words);
+    std::vector<search::Ban> bans;
+    for (size_t copy = 0; copy < repeat.count; ++copy) {
+      size_t at = number + copy * repeat.period;
+      const WordGroups &groups = wordsOf(at);
+      bans.push_back({operators[at], groups.group[solution.choice[operators[at]]]});
+    }
+    double solveWork = std::max(kSolveWork, kSolveEliminations * alternatives->work());
+    Result<search::Solution> other = alternatives->without(bans, solveWork);
     if (!other) {
       layout.runnerUpState = RunnerUp::None;
       return;
     }
+    const Decision &decision = decisionOf(number);
     layout.runnerUpState = other->optimal ? RunnerUp::Exact : RunnerUp::Found;
     layout.runnerUp = layouts.words(decision.op, (*decision.options)[other->choice[operators[number]]]);
     layout.runnerUpSeconds = std::max(0.0, other->cost - solution.cost);
-  }
-
-  /// The options of an operator that are spread in these words.
-  const std::vector<int32_t> &optionsLike(size_t number, const std::string &words) {
-    const Decision &decision = decisionOf(number);
-    auto [it, isNew] = like.try_emplace({decision.options.get(), words});
-    if (isNew)
-      for (auto [index, option] : llvm::enumerate(*decision.options))
-        if (layouts.words(decision.op, option) == words)
-          it->second.push_back(static_cast<int32_t>(index));
-    return it->second;
-  }
-
-  Result<search::Solution> solveWithout(const Repeat &repeat, size_t number, const std::string &words) {
-    std::vector<std::vector<double>> kept;
-    for (size_t copy = 0; copy < repeat.count; ++copy) {
-      size_t at = number + copy * repeat.period;
-      std::vector<double> &costs = problem.nodes[operators[at]].costs;
-      kept.push_back(costs);
-      for (int32_t index : optionsLike(at, words))
-        costs[index] = search::kForbidden;
-    }
-    search::SolveOptions options;
-    options.timeLimit = 0.1;
-    Result<search::Solution> other = search::solve(problem, options);
-    for (size_t copy = 0; copy < repeat.count; ++copy)
-      problem.nodes[operators[number + copy * repeat.period]].costs = std::move(kept[copy]);
-    return other;
-  }
-
-  /// Additions and comparisons to reduce the problem (all pairs of rows and of columns of each matrix) and to eliminate along its edges.
-  double estimate() const {
-    double sum = 0;
-    for (const search::Matrix &matrix : problem.matrices)
-      sum += static_cast<double>(matrix.rows) * matrix.cols * (matrix.rows + matrix.cols);
-    for (const search::Edge &edge : problem.edges) {
-      const search::Matrix &matrix = problem.matrices[edge.matrix];
-      constexpr double kPerEntry = 40;
-      sum += kPerEntry * matrix.rows * matrix.cols;
-    }
-    return sum;
   }
 
   const Model &model;
   const search::Solution &solution;
   const Layouts &layouts;
   ArrayRef<OpReport> reports;
-  search::Problem problem;    // changed while an alternative is solved
-  std::vector<int> operators; // decisions that are operators
-  std::map<std::pair<const Options *, std::string>, std::vector<int32_t>> like; // looked up only
+  std::vector<int> operators;                  // decisions that are operators
+  std::map<const Options *, WordGroups> words; // looked up only
+  std::optional<search::Alternatives> alternatives;
   double work = 0;
 };
 

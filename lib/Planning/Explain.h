@@ -7,8 +7,8 @@
 namespace mpopt::planning {
 
 /// Groups the operators of a plan into blocks, repeated layers as one, and says for each what was decided and what the next best decision would
-/// cost: the problem is solved again with the words of a decision forbidden wherever the block stands, everything else free.
-/// `perOperator` is the report's list of operators, in the order of the decisions. The number of problems solved is limited by the
+/// cost, with the words of a decision forbidden wherever the block stands and everything else free (search::Alternatives).
+/// `perOperator` is the report's list of operators, in the order of the decisions. The number of questions asked is limited by the
 /// size of the problem, never by the clock; what is left out says so.
 std::vector<BlockReport> explainPlan(const Model &model, const search::Solution &solution, const Layouts &layouts,
                                      llvm::ArrayRef<OpReport> perOperator);

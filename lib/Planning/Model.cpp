@@ -98,6 +98,8 @@ LogicalResult Model::build() {
   if (mesh.hasRoles())
     roles.emplace(main);
   units.emplace(main);
+  for (Operation &op : main.getBody().front().without_terminator())
+    lastOfNode[nodeName(op.getLoc())] = &op;
   if (failed(addArguments()))
     return failure();
   for (Operation &op : main.getBody().front().without_terminator())
@@ -297,31 +299,6 @@ std::shared_ptr<const Options> Model::filtered(std::shared_ptr<const Options> op
   auto result = std::make_shared<Options>();
   llvm::copy_if(*options, std::back_inserter(*result), keep);
   return result;
-}
-
-FailureOr<std::shared_ptr<const Options>> Model::pinned(std::shared_ptr<const Options> options, Operation *op) {
-  if (pins.empty())
-    return options;
-  auto hold = [&](StringRef name, Value value, llvm::function_ref<unsigned(const Option &)> sharding) -> LogicalResult {
-    const Pin *pin = pins.find(name, typeOf(value).getRank());
-    if (!pin)
-      return success();
-    options = filtered(options, [&](const Option &option) { return meets(*pin, sharding(option)); });
-    if (options->empty())
-      return op->emitError() << "pin '" << pin->pattern
-                             << "' cannot be met: no way to split this operator gives that sharding";
-    return success();
-  };
-  for (OpResult result : op->getResults())
-    if (failed(hold(nodeName(op->getLoc()), result,
-                    [&](const Option &option) { return option.out[result.getResultNumber()]; })))
-      return failure();
-  for (OpOperand &operand : op->getOpOperands())
-    if (auto weight = operand.get().getDefiningOp<nn::WeightOp>())
-      if (failed(hold(weight.getName(), weight,
-                      [&](const Option &option) { return option.in[operand.getOperandNumber()]; })))
-        return failure();
-  return options;
 }
 
 } // namespace mpopt::planning

@@ -86,6 +86,8 @@ private:
   std::shared_ptr<const Options> moveOptions(mlir::Value value, bool isInput);
   void noteRoles(const shd::PartitionRule &rule, const std::vector<Candidate> &candidates);
   llvm::FailureOr<std::shared_ptr<const Options>> pinned(std::shared_ptr<const Options> options, mlir::Operation *op);
+  std::shared_ptr<const Options> annotated(std::shared_ptr<const Options> options, mlir::Operation *op);
+  std::optional<std::pair<bool, unsigned>> placeOf(const NodePin &pin, mlir::Operation *op) const;
   bool meets(const Pin &pin, unsigned sharding) const;
   static std::shared_ptr<const Options> filtered(std::shared_ptr<const Options> options,
                                                  llvm::function_ref<bool(const Option &)> keep);
@@ -101,6 +103,7 @@ private:
   bool modelHasExperts = false;
   llvm::DenseMap<mlir::Value, std::pair<int, unsigned>> producers;
   llvm::DenseMap<mlir::Value, int> shared;
+  llvm::StringMap<mlir::Operation *> lastOfNode; ///< Looked up only.
   /// Looked up only, never walked.
   std::map<std::vector<uintptr_t>, std::shared_ptr<const Options>> cache;
   std::map<std::vector<unsigned>, unsigned> columnIds;

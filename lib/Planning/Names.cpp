@@ -1,4 +1,5 @@
 #include "Names.h"
+#include "mpopt/Planning/Planning.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -44,6 +45,37 @@ std::string text(ArrayRef<shd::ShardingAttr> in, ArrayRef<shd::ShardingAttr> out
   for (shd::ShardingAttr sharding : out)
     result += " " + text(sharding);
   return result;
+}
+
+std::string shardingText(shd::ShardingAttr sharding) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  auto axes = [&](ArrayRef<StringAttr> axes) {
+    llvm::interleave(axes, os, [&](StringAttr axis) { os << axis.getValue(); }, ",");
+  };
+  os << "[";
+  for (auto [i, dim] : llvm::enumerate(sharding.getDims())) {
+    os << (i ? "," : "") << "{";
+    axes(dim.getAxes());
+    os << "}";
+    if (dim.getBlock() != 1)
+      os << ":" << dim.getBlock();
+  }
+  os << "]";
+  if (sharding.getUnreduced().empty())
+    return text;
+  os << " partial over ";
+  axes(sharding.getUnreduced());
+  if (sharding.getReduce() != shd::ReduceKind::Sum)
+    os << " by " << shd::stringifyReduceKind(sharding.getReduce());
+  return text;
+}
+
+std::string meshText(shd::MeshAttr mesh) {
+  std::string text;
+  for (shd::MeshAxisAttr axis : mesh.getAxes())
+    text += (text.empty() ? "" : ",") + axis.getName().str() + "=" + std::to_string(axis.getSize());
+  return text;
 }
 
 } // namespace mpopt::planning

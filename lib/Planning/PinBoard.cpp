@@ -22,8 +22,13 @@ static Status checkAxes(const Pin &pin, const PlanMesh &mesh) {
   return {};
 }
 
-Result<PinBoard> PinBoard::make(const std::vector<Pin> &pins, const PlanMesh &mesh) {
+Result<PinBoard> PinBoard::make(const std::vector<Pin> &pins, const std::vector<NodePin> &nodePins,
+                                const PlanMesh &mesh) {
   PinBoard board;
+  for (const NodePin &pin : nodePins) {
+    board.nodePins.push_back(&pin);
+    board.byNode[pin.node].push_back(&pin);
+  }
   for (const Pin &pin : pins) {
     if (Status checked = checkAxes(pin, mesh); !checked)
       return tl::make_unexpected(checked.error());
@@ -63,6 +68,61 @@ Status PinBoard::checkAllFound() const {
       return error("pin '" + entry.pin.pattern + "' fits nothing: no node, input, output or weight of that name has " +
                    std::to_string(entry.pin.dims.size()) + " dimensions");
   return {};
+}
+
+ArrayRef<const NodePin *> PinBoard::ofNode(StringRef node) const {
+  auto it = byNode.find(node);
+  return it == byNode.end() ? ArrayRef<const NodePin *>() : ArrayRef<const NodePin *>(it->second);
+}
+
+/// Elements of a dimension on the first device.
+static int64_t localSize(int64_t size, int64_t block, int64_t ways) { return (size / block + ways - 1) / ways * block; }
+
+bool PinBoard::meets(const NodePin &pin, shd::ShardingAttr sharding, ArrayRef<int64_t> shape, const PlanMesh &mesh) {
+  auto rank = static_cast<int64_t>(shape.size());
+  SmallVector<bool> listed(rank, false);
+  for (const NodePin::Dim &wanted : pin.dims) {
+    int64_t d = wanted.dim < 0 ? wanted.dim + rank : wanted.dim;
+    if (d < 0 || d >= rank)
+      return false;
+    listed[d] = true;
+    shd::DimShardingAttr dim = sharding.getDims()[d];
+    int64_t ways = mesh.attr.sizeOf(dim.getAxes());
+    bool same = wanted.split.ways ? ways == *wanted.split.ways
+                                  : llvm::equal(wanted.split.axes, dim.getAxes(),
+                                                [](const std::string &a, StringAttr b) { return b.getValue() == a; });
+    if (same && wanted.blocks)
+      same = *wanted.blocks > 0 && shape[d] % *wanted.blocks == 0 &&
+             localSize(shape[d], shape[d] / *wanted.blocks, ways) == localSize(shape[d], dim.getBlock(), ways);
+    if (!same)
+      return false;
+  }
+  for (auto [whole, dim] : llvm::zip_equal(listed, sharding.getDims()))
+    if (!whole && !dim.getAxes().empty())
+      return false;
+  return sharding.getUnreduced().empty();
+}
+
+std::string PinBoard::ignoredText() const {
+  size_t unmet = 0, absent = 0;
+  const NodePin *first = nullptr;
+  for (const NodePin *pin : nodePins) {
+    if (honoured.contains(pin) && !refused.contains(pin))
+      continue;
+    ++(refused.contains(pin) ? unmet : absent);
+    if (!first)
+      first = pin;
+  }
+  if (!first)
+    return "";
+  std::string text = "of " + std::to_string(nodePins.size()) + " shardings that the model's annotations ask for, ";
+  if (unmet)
+    text += std::to_string(unmet) + " cannot be had (no way to split the operator gives them)";
+  if (unmet && absent)
+    text += " and ";
+  if (absent)
+    text += std::to_string(absent) + " belong to nodes or tensors that are part of something larger here";
+  return text + "; they are ignored, the first that of tensor '" + first->tensor + "' at node '" + first->node + "'";
 }
 
 } // namespace mpopt::planning

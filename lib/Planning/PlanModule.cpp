@@ -5,6 +5,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "Explain.h"
+#include "Fix.h"
 #include "Model.h"
 #include "Report.h"
 #include "mpopt/Dialect/NN/NN.h"
@@ -134,7 +135,7 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
   Result<PlanMesh> mesh = makePlanMesh(module.getContext(), options);
   if (!mesh)
     return module.emitError() << mesh.error().message;
-  Result<PinBoard> pins = PinBoard::make(options.pins, *mesh);
+  Result<PinBoard> pins = PinBoard::make(options.pins, options.nodePins, *mesh);
   if (!pins)
     return module.emitError() << pins.error().message;
 
@@ -146,12 +147,16 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
     return failure();
   if (Status found = pins->checkAllFound(); !found)
     return module.emitError() << found.error().message;
+  if (std::string ignored = pins->ignoredText(); !ignored.empty())
+    module.emitWarning() << ignored;
+  if (Status fixed = fixPlan(model, *mesh, prices, options.fixed); !fixed)
+    return module.emitError() << fixed.error().message;
   Result<search::Solution> solution = solve(model.problem, options, machine);
   if (!solution)
     return module.emitError() << "no plan for " << options.devices << " devices of '" << machine.name
                               << "': " << solution.error().message;
   writePlan(module, main, *mesh, model, solution->choice, prices);
-  report = makeReport(model, *solution, prices);
+  report = makeReport(model, *solution, *mesh, prices);
   if (options.objective == "memory") // alternatives must do with as little
     model.problem.usageLimit = solution->peak;
   if (options.explain)
@@ -199,7 +204,10 @@ private:
     if (!loaded)
       return tl::make_unexpected(loaded.error());
     loadedMachine = std::move(*loaded);
-    PlanOptions options{&loadedMachine, devices, objective, {}, {}, {}};
+    PlanOptions options;
+    options.machine = &loadedMachine;
+    options.devices = devices;
+    options.objective = objective;
     if (memoryLimit != 0)
       options.memoryLimit = memoryLimit;
     if (!strategy.empty()) {

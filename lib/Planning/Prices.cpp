@@ -164,7 +164,7 @@ double Prices::step(shd::ReshardStep::Kind kind, ArrayRef<int> axes, double byte
   return cost::collectiveSeconds(machine, mesh.mesh, axes, collectiveOf(kind), bytesIn);
 }
 
-double Prices::compute(const shd::OpWork &work, Type element) const {
+cost::OpCost Prices::costOf(const shd::OpWork &work, Type element) const {
   cost::OpCost op;
   if (work.matmul)
     op.matmuls.push_back({dtypeOf(element), work.matmul->batch, work.matmul->m, work.matmul->n, work.matmul->k});
@@ -172,7 +172,15 @@ double Prices::compute(const shd::OpWork &work, Type element) const {
     op.vectorFlops = work.flops;
   op.bytesRead = work.bytesRead;
   op.bytesWritten = work.bytesWritten;
-  return cost::opSeconds(machine, op);
+  return op;
+}
+
+double Prices::compute(const shd::OpWork &work, Type element) const {
+  return cost::opSeconds(machine, costOf(work, element));
+}
+
+cost::OpTimes Prices::times(const shd::OpWork &work, Type element) const {
+  return cost::opTimes(machine, costOf(work, element));
 }
 
 double Prices::internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const {

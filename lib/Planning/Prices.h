@@ -25,6 +25,8 @@ public:
   double reshard(unsigned from, unsigned to, mlir::RankedTensorType type);
   /// Computing, without communication; `element` is the type of numbers that matrix products work on.
   double compute(const shd::OpWork &work, mlir::Type element) const;
+  /// The parts of that.
+  cost::OpTimes times(const shd::OpWork &work, mlir::Type element) const;
   /// The collectives inside an operator.
   double internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const;
   /// One step of a reshard.
@@ -33,6 +35,7 @@ public:
   }
 
 private:
+  cost::OpCost costOf(const shd::OpWork &work, mlir::Type element) const;
   double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const;
   double searchReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
   std::pair<unsigned, unsigned> relabelled(unsigned from, unsigned to);

@@ -9,8 +9,8 @@ namespace {
 
 class Reporter {
 public:
-  Reporter(const Model &model, const search::Solution &solution, Prices &prices)
-      : model(model), choice(solution.choice), prices(prices), reshards(model.decisions.size(), 0),
+  Reporter(const Model &model, const search::Solution &solution, const PlanMesh &mesh, Prices &prices)
+      : model(model), choice(solution.choice), mesh(mesh), prices(prices), reshards(model.decisions.size(), 0),
         edgesOf(model.decisions.size()) {
     for (const search::Edge &edge : model.problem.edges) {
       edgesOf[edge.from].push_back(&edge);
@@ -56,18 +56,32 @@ private:
   OpReport describe(int index) const {
     const Decision &decision = model.decisions[index];
     const Option &option = chosen(index);
-    OpReport report{decision.name,
-                    decision.op->getName().getStringRef().str(),
-                    sharding(option),
-                    option.computeSeconds,
-                    option.commSeconds + reshards[index],
-                    {},
-                    0};
+    OpReport report;
+    report.node = decision.name;
+    report.op = decision.op->getName().getStringRef().str();
+    report.sharding = sharding(option);
+    report.computeSeconds = option.computeSeconds;
+    report.commSeconds = option.commSeconds + reshards[index];
+    splitCompute(decision.op, option, report);
     if (auto [other, seconds] = runnerUp(index); other >= 0) {
       report.runnerUp = sharding((*decision.options)[other]);
       report.runnerUpSeconds = seconds;
     }
     return report;
+  }
+
+  /// Says what limits the computation; all of it traffic where the strategy cannot be told.
+  void splitCompute(Operation *op, const Option &option, OpReport &report) const {
+    auto partition = cast<shd::PartitionInterface>(op);
+    shd::PartitionRule rule = partition.getPartitionRule();
+    auto strategy = shd::getStrategy(rule, prices.all(option.in), prices.all(option.out), mesh.attr);
+    if (option.computeSeconds == 0 || failed(strategy))
+      return void(report.trafficSeconds = option.computeSeconds);
+    shd::OpWork work = partition.getLocalWork(shd::getLocalSizes(rule, *strategy, mesh.attr));
+    cost::OpTimes times = prices.times(work, cast<RankedTensorType>(op->getResult(0).getType()).getElementType());
+    report.launchSeconds = std::min(times.launch, option.computeSeconds);
+    (times.arithmetic > times.traffic ? report.arithmeticSeconds : report.trafficSeconds) =
+        option.computeSeconds - report.launchSeconds;
   }
 
   std::string sharding(const Option &option) const { return text(prices.all(option.in), prices.all(option.out)); }
@@ -98,6 +112,7 @@ private:
 
   const Model &model;
   const std::vector<int32_t> &choice;
+  const PlanMesh &mesh;
   Prices &prices;
   std::vector<double> reshards;
   std::vector<SmallVector<const search::Edge *, 6>> edgesOf;
@@ -105,8 +120,8 @@ private:
 
 } // namespace
 
-PlanReport makeReport(const Model &model, const search::Solution &solution, Prices &prices) {
-  return Reporter(model, solution, prices).run(solution);
+PlanReport makeReport(const Model &model, const search::Solution &solution, const PlanMesh &mesh, Prices &prices) {
+  return Reporter(model, solution, mesh, prices).run(solution);
 }
 
 std::string formatReport(const PlanReport &report) {

@@ -288,6 +288,8 @@ Result<Model> Reducer::run() {
   return finish();
 }
 
-Result<Model> reduce(const Problem &problem) { return Reducer(problem).run(); }
+Result<Model> reduce(const Problem &problem, const Groups &groups) { return Reducer(problem, groups).run(); }
+
+Result<Model> reduce(const Problem &problem) { return reduce(problem, {}); }
 
 } // namespace mpopt::search

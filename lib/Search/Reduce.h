@@ -2,6 +2,7 @@
 #define MPOPT_LIB_SEARCH_REDUCE_H
 
 #include "Classes.h"
+#include "mpopt/Search/Alternatives.h"
 
 #include <array>
 #include <deque>
@@ -10,10 +11,11 @@
 namespace mpopt::search {
 
 /// Works a problem down to a Model. Variables keep their node's index until the
-/// end.
+/// end. With `groups`, every group of strategies that could be chosen is kept,
+/// and what is best of it stays best whichever others are banned.
 class Reducer {
 public:
-  explicit Reducer(const Problem &problem) : problem(problem), cache(problem) {}
+  Reducer(const Problem &problem, const Groups &groups) : problem(problem), groups(groups), cache(problem) {}
   Result<Model> run();
 
 private:
@@ -58,6 +60,10 @@ private:
   }
   int sideOf(int32_t arc, int32_t variable) const { return arcs[size_t(arc)].ends[0] == variable ? 0 : 1; }
   bool lessUse(const Work &work, size_t a, size_t b) const;
+  /// Whether a node has several groups.
+  bool isGrouped(int32_t node) const;
+  /// Whether two strategies left of a variable are of one group.
+  bool sameGroup(int32_t variable, size_t a, size_t b) const;
   const std::vector<double> *differences(const Arc &arc, int side);
   Recovery::Link linkTo(int32_t variable, int32_t arc) const;
   Status placeRows();
@@ -66,6 +72,7 @@ private:
   Model finish();
 
   const Problem &problem;
+  const Groups &groups;
   TableCache cache;
   std::vector<Work> work;
   std::vector<Arc> arcs;
@@ -83,6 +90,9 @@ private:
   std::map<std::pair<const Table *, int>, std::vector<double>> differenceCache;
   std::map<const Table *, bool> separableCache;
 };
+
+/// reduce() for a problem of which groups of strategies may be banned later.
+Result<Model> reduce(const Problem &problem, const Groups &groups);
 
 } // namespace mpopt::search
 

@@ -70,7 +70,7 @@ static Arc throughArc(const std::vector<double> &costs, const Arc &first, int fi
 /// be larger than those it replaces.
 bool Reducer::eliminate(int32_t variable) {
   Work &entry = work[size_t(variable)];
-  if (!entry.uses.empty() || entry.arcs.empty() || entry.arcs.size() > 2 || !problem.usageLimit)
+  if (!entry.uses.empty() || entry.arcs.empty() || entry.arcs.size() > 2 || !problem.usageLimit || isGrouped(variable))
     return false;
   std::vector<int32_t> indices = entry.arcs;
   std::vector<int> sides;
@@ -159,9 +159,9 @@ bool Reducer::mergeForced(int32_t variable) {
     if (!live[size_t(index)])
       continue;
     int side = sideOf(index, variable);
-    if (follows(index, side))
+    if (!isGrouped(other(index, variable)) && follows(index, side))
       merge(variable, other(index, variable), index), merged = true;
-    else if (!merged && follows(index, 1 - side))
+    else if (!merged && !isGrouped(variable) && follows(index, 1 - side))
       return merge(other(index, variable), variable, index), true;
   }
   return merged;

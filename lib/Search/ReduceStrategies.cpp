@@ -14,6 +14,15 @@ bool Reducer::lessUse(const Work &entry, size_t a, size_t b) const {
                      [&](const TimedUse &use) { return use.usages[a] <= use.usages[b]; });
 }
 
+bool Reducer::isGrouped(int32_t node) const { return !groups.empty() && !groups[size_t(node)].empty(); }
+
+bool Reducer::sameGroup(int32_t variable, size_t a, size_t b) const {
+  if (!isGrouped(variable))
+    return true;
+  const std::vector<int32_t> &strategies = work[size_t(variable)].strategies, &group = groups[size_t(variable)];
+  return group[size_t(strategies[a])] == group[size_t(strategies[b])];
+}
+
 /// Among strategies that no arc tells apart, only those on the frontier of cost
 /// and memory are of use.
 bool Reducer::removeEqualClasses(int32_t variable) {
@@ -36,7 +45,7 @@ bool Reducer::removeEqualClasses(int32_t variable) {
     });
     for (size_t j = 1; j < group.size(); ++j)
       for (size_t i = 0; i < j && mask[group[j]]; ++i)
-        if (mask[group[i]] && lessUse(entry, group[i], group[j]))
+        if (mask[group[i]] && sameGroup(variable, group[i], group[j]) && lessUse(entry, group[i], group[j]))
           mask[group[j]] = 0, changed = true;
   }
   if (changed)
@@ -90,7 +99,7 @@ bool Reducer::removeDominated(int32_t variable) {
   bool changed = false;
   for (size_t b = 0; b < size; ++b)
     for (size_t a = 0; a < size && mask[b]; ++a)
-      if (a != b && mask[a] && worse[a * size + b] <= 0 && lessUse(entry, a, b))
+      if (a != b && mask[a] && worse[a * size + b] <= 0 && sameGroup(variable, a, b) && lessUse(entry, a, b))
         mask[b] = 0, changed = true;
   if (changed)
     keep(variable, mask);

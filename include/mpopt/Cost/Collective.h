@@ -5,6 +5,7 @@
 #include "mpopt/Machine/Mesh.h"
 
 #include <span>
+#include <vector>
 
 namespace mpopt::cost {
 
@@ -33,6 +34,17 @@ double wireBytes(const machine::Mesh &mesh, std::span<const int> axes, Collectiv
 /// NCCL 2.4.) `machine` as forDevices() returned it.
 double collectiveSeconds(const machine::Machine &machine, const machine::Mesh &mesh, std::span<const int> axes,
                          Collective kind, double bytesPerRank);
+
+/// What a collective does on one level of links.
+struct LevelTraffic {
+  int level = 0;      ///< Index into Machine::links.
+  double bytes = 0;   ///< That one rank sends over the level.
+  double seconds = 0; ///< The level's share of collectiveSeconds().
+};
+
+/// The levels that a collective crosses, inner to outer; their seconds add up to collectiveSeconds().
+std::vector<LevelTraffic> collectiveTraffic(const machine::Machine &machine, const machine::Mesh &mesh,
+                                            std::span<const int> axes, Collective kind, double bytesPerRank);
 
 } // namespace mpopt::cost
 

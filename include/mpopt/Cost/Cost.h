@@ -45,6 +45,13 @@ double memorySeconds(const machine::Machine &machine, double bytes);
 /// Seconds to start `launches` kernels.
 double launchSeconds(const machine::Machine &machine, int64_t launches);
 
+/// The parts that an operator's time is made of, in seconds.
+struct OpTimes {
+  double launch = 0, arithmetic = 0, traffic = 0;
+};
+
+OpTimes opTimes(const machine::Machine &machine, const OpCost &op);
+
 /// Roofline: launches + max(arithmetic, memory traffic).
 double opSeconds(const machine::Machine &machine, const OpCost &op);
 

@@ -39,6 +39,7 @@ struct DeviceType {
                                              ///< it is not modelled.
   double cacheBandwidth = 0;                 ///< B/s out of that cache.
   double launchSeconds = 0;                  ///< Cost of starting one kernel.
+  double pricePerHour = 0;                   ///< Of one device, in the user's currency; 0 where it is not known.
   MatmulModel matmul;
 
   /// Matrix flop/s for `type`; where the device has no such unit, the rate of

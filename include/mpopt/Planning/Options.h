@@ -60,6 +60,42 @@ struct Pin {
 ///   sharding = [2, 1]
 Result<std::vector<Pin>> parsePins(const std::string &text, const std::string &file);
 
+/// A sharding that a model's own annotations ask of a node's result or operand. One that no way to spread the operator gives is ignored, with a
+/// warning.
+struct NodePin {
+  std::string node;
+  std::string tensor; ///< Its ONNX name, for messages.
+  /// The number of the result, of the node's last operator; or else the operand that comes from `source`.
+  std::optional<unsigned> result;
+  std::string source; ///< A weight, an input, or a node.
+  struct Dim {
+    int64_t dim = 0; ///< Negative: from the back.
+    DimPin split;
+    /// Blocks that are dealt out, where the annotation says it.
+    std::optional<int64_t> blocks;
+  };
+  std::vector<Dim> dims; ///< Dimensions that are not listed are whole.
+};
+
+/// A whole plan that is to be made again, as an account (--json) has it. Shardings are texts of shardingText().
+struct FixedPlan {
+  struct Operator {
+    std::string node, op;
+    std::vector<std::string> in, out;
+  };
+  std::string file; ///< For messages.
+  int64_t devices = 1;
+  std::string machine;
+  std::string mesh; ///< "x0=2,x1=2"
+  std::optional<Strategy> strategy;
+  std::vector<std::string> dims; ///< As for --dim.
+  std::vector<Operator> operators;
+  std::vector<std::string> inputs, outputs;
+};
+
+/// Reads the JSON of an account; `file` names it in errors.
+Result<FixedPlan> parseFixedPlan(const std::string &text, const std::string &file);
+
 struct PlanOptions {
   /// The machine as loaded, before machine::forDevices.
   const machine::Machine *machine = nullptr;
@@ -69,6 +105,9 @@ struct PlanOptions {
   std::string objective = "latency";
   std::optional<Strategy> strategy;
   std::vector<Pin> pins;
+  std::vector<NodePin> nodePins;
+  /// The plan to make again; what it does not hold any more is an error.
+  std::optional<FixedPlan> fixed;
   /// Bytes that a plan may use per device; the machine's when not given.
   std::optional<int64_t> memoryLimit;
   /// Whether to find out what the next best decisions would cost.

@@ -14,6 +14,9 @@ struct OpReport {
   std::string op;       ///< "nn.matmul".
   std::string sharding; ///< Operands -> results, "[x0, -] [-, x1] -> [x0, x1]".
   double computeSeconds = 0;
+  double arithmeticSeconds = 0; ///< Of that, what arithmetic limits;
+  double trafficSeconds = 0;    ///< what memory traffic limits;
+  double launchSeconds = 0;     ///< starting kernels.
   double commSeconds =
       0; ///< Collectives inside the operator, and resharding of its operands that no earlier operator pays for.
   std::string runnerUp;       ///< The next best sharding of this operator; empty when there is no other.
@@ -45,6 +48,7 @@ struct OtherLayout {
 struct BlockReport {
   std::string name, lastName; ///< Of the first copy and, where there are several, of the last.
   int64_t count = 1, operators = 0;
+  int64_t first = 0; ///< Place of the first operator of the first copy in PlanReport::ops.
   double computeSeconds = 0, commSeconds = 0;
   int64_t weightBytes = 0;
   int64_t peakBytes = 0; ///< Most run-time memory at a time while the block runs, whatever it belongs to.
@@ -71,6 +75,12 @@ llvm::LogicalResult planModule(mlir::ModuleOp module, const PlanOptions &options
 /// Seconds of a reshard step over the mesh of a plan with these options, as the plan was priced; empty where there is no such mesh.
 std::function<double(const shd::ReshardStep &step, double bytesIn, double bytesOut, shd::MeshAttr mesh)>
 makeStepPrice(mlir::MLIRContext *context, const PlanOptions &options);
+
+/// A sharding in the form of accounts, without the mesh's name: "[{x0}:64,{}] partial over x1".
+std::string shardingText(shd::ShardingAttr sharding);
+
+/// The axes of a mesh in the form of accounts: "x0=2,x1=2".
+std::string meshText(shd::MeshAttr mesh);
 
 /// The report as a table for people: one line per operator, and its runner-up.
 std::string formatReport(const PlanReport &report);

@@ -42,6 +42,22 @@ TEST(Collective, WireBytes) {
   EXPECT_DOUBLE_EQ(wireBytes(setting.mesh, setting.axes, Collective::Halo, 400), 800);
 }
 
+TEST(Collective, TheTrafficOfAllLevelsIsTheWholeCollective) {
+  Setting setting("h100", 64); // 8 nodes of 8
+  for (Collective kind : kAll) {
+    std::vector<LevelTraffic> levels = collectiveTraffic(setting.machine, setting.mesh, setting.axes, kind, 1 << 20);
+    double seconds = 0;
+    for (const LevelTraffic &level : levels)
+      seconds += level.seconds;
+    EXPECT_DOUBLE_EQ(seconds, setting.seconds(kind, 1 << 20));
+    EXPECT_EQ(levels.back().level, 1);
+  }
+  auto levels = collectiveTraffic(setting.machine, setting.mesh, setting.axes, Collective::AllReduce, 6400);
+  ASSERT_EQ(levels.size(), 2U);
+  EXPECT_DOUBLE_EQ(levels[0].bytes, 2 * 7 / 8.0 * 6400); // reduce-scatter and all-gather within a node
+  EXPECT_DOUBLE_EQ(levels[1].bytes, 2 * 7 / 8.0 * 800);  // an eighth of it between nodes
+}
+
 TEST(Collective, LargeTransfersApproachTheBandwidthAndSmallOnesTheLatency) {
   Setting setting("a100-80", 8);
   double bytes = 1e10, bandwidth = setting.machine.links[0].bandwidth,

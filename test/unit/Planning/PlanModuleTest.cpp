@@ -56,7 +56,7 @@ protected:
     }());
     machine::Machine shared = machine::forDevices(machine, devices);
     Prices prices(shared, mesh);
-    PinBoard pins = *PinBoard::make({}, mesh);
+    PinBoard pins = *PinBoard::make({}, {}, mesh);
     Model model(module.lookupSymbol<func::FuncOp>("main"), mesh, prices, pins);
     EXPECT_TRUE(succeeded(model.build()));
     SmallVector<int> deciding;

@@ -1,0 +1,291 @@
+//===- Annotations.cpp - Between plans and ONNX's multi-device annotations ===//
+//
+// ONNX lists, per shard of a tensor, the devices that hold it. A mesh says the same by axes: device numbers are positions in row-major order, so a
+// shard's number along a dimension is a sum of coordinates times strides.
+//
+//===----------------------------------------------------------------------===//
+
+#include "Annotations.h"
+#include "Timeline.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+#include <map>
+
+using namespace mlir;
+
+namespace mpopt {
+namespace {
+
+/// The coordinates of a device, an entry per axis.
+SmallVector<int64_t> coordinatesOf(int64_t device, ArrayRef<int64_t> sizes) {
+  SmallVector<int64_t> result(sizes.size());
+  for (size_t axis = sizes.size(); axis-- > 0; device /= sizes[axis])
+    result[axis] = device % sizes[axis];
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Reading
+//===----------------------------------------------------------------------===//
+
+class AxisFinder {
+public:
+  explicit AxisFinder(const machine::Mesh &mesh) : mesh(mesh) {
+    for (const machine::MeshAxis &axis : mesh.axes)
+      sizes.push_back(axis.size);
+  }
+
+  /// The axes of each dimension of an annotation; where the devices stand in no order that a mesh has, only numbers of devices.
+  std::vector<planning::NodePin::Dim> dimsOf(const TensorAnnotation &tensor) const {
+    std::vector<planning::NodePin::Dim> dims;
+    for (const DimAnnotation &dim : tensor.dims)
+      dims.push_back({dim.axis, {{}, dim.shards}, dim.blocks});
+    if (auto axes = axesOf(tensor))
+      for (auto [dim, names] : llvm::zip_equal(dims, *axes))
+        dim.split = {names, std::nullopt};
+    return dims;
+  }
+
+private:
+  std::optional<std::vector<std::vector<std::string>>> axesOf(const TensorAnnotation &tensor) const {
+    auto numbers = shardNumbers(tensor);
+    if (numbers.empty())
+      return std::nullopt;
+    std::vector<std::vector<std::string>> result;
+    for (size_t dim = 0; dim < tensor.dims.size(); ++dim) {
+      auto axes = axesOf(dim, tensor.dims[dim].shards, numbers);
+      if (!axes)
+        return std::nullopt;
+      result.push_back(*axes);
+    }
+    return result;
+  }
+
+  /// Per device, its shard's number along each dimension; empty where not every device has exactly one shard.
+  std::vector<SmallVector<int64_t>> shardNumbers(const TensorAnnotation &tensor) const {
+    SmallVector<int64_t> shards;
+    for (const DimAnnotation &dim : tensor.dims)
+      shards.push_back(dim.shards);
+    std::vector<SmallVector<int64_t>> numbers(mesh.devices());
+    int64_t found = 0;
+    for (auto [shard, devices] : llvm::enumerate(tensor.devices))
+      for (int64_t device : devices) {
+        if (device < 0 || device >= mesh.devices() || !numbers[device].empty())
+          return {};
+        numbers[device] = coordinatesOf(static_cast<int64_t>(shard), shards);
+        ++found;
+      }
+    return !tensor.dims.empty() && found == mesh.devices() ? numbers : std::vector<SmallVector<int64_t>>();
+  }
+
+  /// The axes, major to minor, by which the shard's number along a dimension goes.
+  std::optional<std::vector<std::string>> axesOf(size_t dim, int64_t shards,
+                                                 ArrayRef<SmallVector<int64_t>> numbers) const {
+    std::map<int64_t, size_t, std::greater<>> byStride;
+    int64_t step = mesh.devices();
+    for (size_t axis = 0; axis < sizes.size(); ++axis) {
+      step /= sizes[axis]; // the number of the device that is one further along this axis
+      if (int64_t stride = numbers[step][dim] - numbers[0][dim])
+        if (!byStride.try_emplace(stride, axis).second)
+          return std::nullopt;
+    }
+    std::vector<std::string> names;
+    int64_t left = shards;
+    for (auto [stride, axis] : byStride) {
+      if (left % sizes[axis] || stride != left / sizes[axis])
+        return std::nullopt;
+      left = stride;
+      names.push_back(mesh.axes[axis].name);
+    }
+    if (left != 1)
+      return std::nullopt;
+    for (auto [device, number] : llvm::enumerate(numbers)) {
+      SmallVector<int64_t> at = coordinatesOf(static_cast<int64_t>(device), sizes);
+      int64_t sum = 0;
+      for (auto [stride, axis] : byStride)
+        sum += stride * at[axis];
+      if (sum != number[dim])
+        return std::nullopt;
+    }
+    return names;
+  }
+
+  const machine::Mesh &mesh;
+  SmallVector<int64_t> sizes;
+};
+
+class PinMaker {
+public:
+  PinMaker(const machine::Mesh &mesh, ArrayRef<NodeTensors> nodes) : finder(mesh) {
+    for (const NodeTensors &node : nodes) {
+      byName.try_emplace(node.node, &node);
+      for (const std::string &output : node.outputs)
+        producers.try_emplace(output, node.node);
+    }
+  }
+
+  void add(const NodeAnnotation &node, std::vector<planning::NodePin> &pins) const {
+    for (const TensorAnnotation &tensor : node.tensors) {
+      planning::NodePin pin{node.node, tensor.tensor, {}, {}, finder.dimsOf(tensor)};
+      const std::vector<std::string> &outputs = byName.lookup(node.node)->outputs;
+      if (auto it = llvm::find(outputs, tensor.tensor); it != outputs.end())
+        pin.result = static_cast<unsigned>(it - outputs.begin());
+      else if (auto producer = producers.find(tensor.tensor); producer != producers.end())
+        pin.source = producer->second;
+      else
+        pin.source = tensor.tensor; // a weight or an input
+      pins.push_back(std::move(pin));
+    }
+  }
+
+private:
+  AxisFinder finder;
+  llvm::StringMap<const NodeTensors *> byName;
+  llvm::StringMap<std::string> producers;
+};
+
+//===----------------------------------------------------------------------===//
+// Writing
+//===----------------------------------------------------------------------===//
+
+class AnnotationMaker {
+public:
+  AnnotationMaker(ModuleOp planned, ArrayRef<NodeTensors> nodes)
+      : main(planned.lookupSymbol<func::FuncOp>("main")), mesh(shd::getMesh(planned).getMesh()) {
+    for (const NodeTensors &node : nodes)
+      byName.try_emplace(node.node, &node);
+    for (shd::MeshAxisAttr axis : mesh.getAxes())
+      sizes.push_back(axis.getSize());
+    for (Operation &op : main.getBody().front().without_terminator())
+      lastOfNode[nodeNameOf(op.getLoc())] = &op;
+  }
+
+  Annotations run() {
+    result.configuration = "mpopt";
+    result.devices = mesh.getNumDevices();
+    for (Operation &op : main.getBody().front().without_terminator())
+      if (!llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
+        add(&op);
+    return std::move(result);
+  }
+
+private:
+  void add(Operation *op) {
+    std::string name = nodeNameOf(op->getLoc());
+    const NodeTensors *node = byName.lookup(name);
+    if (!node)
+      return;
+    auto shardings = [&](StringRef attr) {
+      return llvm::to_vector(op->getAttrOfType<ArrayAttr>(attr).getAsRange<shd::ShardingAttr>());
+    };
+    for (auto [operand, sharding] : llvm::zip_equal(op->getOperands(), shardings(shd::kInAttr)))
+      if (std::string tensor = tensorOf(operand); llvm::is_contained(node->inputs, tensor))
+        note(*node, tensor, sharding, operand.getType());
+    if (lastOfNode.lookup(name) != op)
+      return;
+    for (auto [number, sharding] : llvm::enumerate(shardings(shd::kOutAttr)))
+      if (number < node->outputs.size())
+        note(*node, node->outputs[number], sharding, op->getResult(number).getType());
+  }
+
+  /// The ONNX name of an operand: a weight's, an input's, or that of the node's output which it is.
+  std::string tensorOf(Value value) const {
+    if (auto weight = value.getDefiningOp<nn::WeightOp>())
+      return weight.getName().str();
+    std::string name = nodeNameOf(value.getLoc());
+    if (isa<BlockArgument>(value))
+      return name;
+    const NodeTensors *producer = byName.lookup(name);
+    auto number = cast<OpResult>(value).getResultNumber();
+    bool isOutput = producer && lastOfNode.lookup(name) == value.getDefiningOp() && number < producer->outputs.size();
+    return isOutput ? producer->outputs[number] : "";
+  }
+
+  void note(const NodeTensors &node, const std::string &tensor, shd::ShardingAttr sharding, Type type) {
+    if (!sharding.getUnreduced().empty() || !noted.insert(node.node + '\0' + tensor).second)
+      return;
+    auto [at, isNew] = numbers.try_emplace(node.node, result.nodes.size());
+    if (isNew)
+      result.nodes.push_back({node.node, {}, {}});
+    result.nodes[at->second].tensors.push_back(annotationOf(tensor, sharding, cast<RankedTensorType>(type)));
+  }
+
+  TensorAnnotation annotationOf(const std::string &tensor, shd::ShardingAttr sharding, RankedTensorType type) const {
+    TensorAnnotation annotation{tensor, {}, {}};
+    SmallVector<SmallVector<unsigned>> axesOfDims;
+    int64_t shards = 1;
+    for (auto [index, dim] : llvm::enumerate(sharding.getDims())) {
+      if (dim.getAxes().empty())
+        continue;
+      int64_t ways = mesh.sizeOf(dim.getAxes());
+      std::optional<int64_t> blocks;
+      if (dim.getBlock() != 1)
+        blocks = type.getDimSize(index) / dim.getBlock();
+      annotation.dims.push_back({static_cast<int64_t>(index), ways, blocks});
+      SmallVector<unsigned> &axes = axesOfDims.emplace_back();
+      for (StringAttr name : dim.getAxes())
+        axes.push_back(llvm::find_if(mesh.getAxes(), [&](auto axis) { return axis.getName() == name; }) -
+                       mesh.getAxes().begin());
+      shards *= ways;
+    }
+    annotation.devices.resize(shards);
+    for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+      SmallVector<int64_t> at = coordinatesOf(device, sizes);
+      int64_t shard = 0;
+      for (ArrayRef<unsigned> axes : axesOfDims)
+        for (unsigned axis : axes)
+          shard = shard * sizes[axis] + at[axis];
+      annotation.devices[shard].push_back(device);
+    }
+    return annotation;
+  }
+
+  func::FuncOp main;
+  shd::MeshAttr mesh;
+  SmallVector<int64_t> sizes;
+  llvm::StringMap<const NodeTensors *> byName;
+  llvm::StringMap<Operation *> lastOfNode;
+  llvm::StringSet<> noted;
+  llvm::StringMap<size_t> numbers; // by node: its place in the result
+  Annotations result;
+};
+
+} // namespace
+
+Result<AnnotationPins> annotationPins(const std::string &model, const planning::PlanOptions &plan) {
+  auto configurations = readAnnotations(model);
+  if (!configurations)
+    return tl::unexpected(configurations.error());
+  AnnotationPins result;
+  if (configurations->empty())
+    return result;
+  auto chosen = llvm::find_if(*configurations, [&](const Annotations &a) { return a.devices == plan.devices; });
+  if (chosen == configurations->end()) {
+    result.warning = "the model is annotated for " + std::to_string(configurations->front().devices) +
+                     " devices (configuration '" + configurations->front().configuration + "'), not for " +
+                     std::to_string(plan.devices) + "; its annotations are ignored";
+    return result;
+  }
+  auto mesh = machine::makeMesh(*plan.machine, plan.devices);
+  auto nodes = readNodes(model);
+  if (!mesh || !nodes)
+    return result; // planning and importing say why
+  PinMaker maker(*mesh, *nodes);
+  bool staged = false;
+  for (const NodeAnnotation &node : chosen->nodes) {
+    maker.add(node, result.pins);
+    staged |= node.stage.value_or(0) != 0;
+  }
+  if (staged)
+    result.warning = "the annotations' pipeline stages are ignored: all operators run on all devices";
+  return result;
+}
+
+Result<Annotations> makeAnnotations(ModuleOp planned, const std::string &model) {
+  auto nodes = readNodes(model);
+  if (!nodes)
+    return tl::unexpected(nodes.error());
+  return AnnotationMaker(planned, *nodes).run();
+}
+
+} // namespace mpopt
