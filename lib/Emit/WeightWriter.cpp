@@ -96,23 +96,27 @@ void WeightWriter::trace(Weight &weight) {
   llvm::sort(weight.recipe, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
 }
 
+/// Copies that the same devices read lie side by side, so that what is mapped around a device's own copies, up to huge pages, is its own, too.
 void WeightWriter::place() {
   constexpr uint64_t kPage = 4096, kLine = 64;
   int64_t devices = mesh.getNumDevices();
   devicePlaces.assign(devices, std::vector<WeightPlace>(weights.size()));
+  std::map<std::vector<int64_t>, std::vector<size_t>> copies; // by the devices that share them
   for (auto [w, weight] : llvm::enumerate(weights)) {
-    uint64_t bytes = getBytes(weight.buffer);
-    std::map<int64_t, uint64_t> offsets; // place along the weight's axes -> offset
-    for (int64_t device = 0; device < devices; ++device) {
-      auto [it, isNew] = offsets.try_emplace(coll::getPlace(mesh, weight.axes, device), 0);
-      if (isNew) {
-        uint64_t unit = bytes >= kPage ? kPage : kLine;
-        it->second = (totalBytes + unit - 1) / unit * unit;
-        totalBytes = it->second + bytes;
-      }
-      devicePlaces[device][w] = {it->second, bytes};
-    }
+    std::map<int64_t, std::vector<int64_t>> holders; // by place along the weight's axes
+    for (int64_t device = 0; device < devices; ++device)
+      holders[coll::getPlace(mesh, weight.axes, device)].push_back(device);
+    for (auto &[place, sharing] : holders)
+      copies[std::move(sharing)].push_back(w);
   }
+  for (const auto &[sharing, numbers] : copies)
+    for (size_t w : numbers) {
+      uint64_t bytes = getBytes(weights[w].buffer), unit = bytes >= kPage ? kPage : kLine;
+      uint64_t offset = (totalBytes + unit - 1) / unit * unit;
+      totalBytes = offset + bytes;
+      for (int64_t device : sharing)
+        devicePlaces[device][w] = {offset, bytes};
+    }
 }
 
 namespace {
