@@ -203,18 +203,38 @@ def choose(rows, share):
     return {row["line"] for group, budget in zip(plain + composed, budgets) for row in calibration_rows(group, budget)}
 
 
-def price(rows, lines, options=()):
-    """Prices rows after calibration by those whose line is in `lines`."""
+def cases_of(rows, lines):
     cases = []
     for row in rows:
         case = dict(row["case"], id=row["line"], calibrate=row["line"] in lines)
         if case["calibrate"]:
             case["seconds"] = row["seconds"]
-        cases.append(json.dumps(case))
-    run = subprocess.run([TOOL, "-", *options], input="\n".join(cases), capture_output=True, text=True)
+        cases.append(case)
+    return cases
+
+
+def run_tool(cases, options=()):
+    run = subprocess.run([TOOL, "-", *options], input="\n".join(map(json.dumps, cases)), capture_output=True, text=True)
     if run.returncode:
         sys.exit(run.stderr.strip())
-    return {answer["id"]: answer for answer in map(json.loads, run.stdout.splitlines())}
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def price(rows, lines, options=()):
+    """Prices rows after calibration by those whose line is in `lines`."""
+    return {answer["id"]: answer for answer in run_tool(cases_of(rows, lines), options)}
+
+
+def plan_groups(rows, lines, leaders):
+    """Plans a step like that of each leader, on as many devices, after the same calibration."""
+    cases = [case for case in cases_of(rows, lines) if case["calibrate"]]
+    keys = list(leaders)
+    for number, key in enumerate(keys):
+        plan = leaders[key]["case"]["plan"]
+        devices = plan["tp"] * plan["pp"] * plan["dp"] * plan["cp"]
+        cases.append(dict(leaders[key]["case"], id=f"planned {number}", devices=devices))
+    answers = {answer["id"]: answer for answer in run_tool(cases)}
+    return {key: answers[f"planned {number}"] for number, key in enumerate(keys)}
 
 
 # Scores.

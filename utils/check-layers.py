@@ -36,7 +36,7 @@ ALLOWED = {
     # tools
     "tools/mpopt": "mlir * Pipelines",
     "tools/mpopt-opt": "mlir * Pipelines",
-    "tools/mpopt-price": "Machine Cost",
+    "tools/mpopt-price": "Machine Cost Search",
     "tools/mpopt-run": "runtime runtime/format",
     "tools/mpopt-solve": "runtime/format Search",
 }

@@ -92,6 +92,38 @@ class Price(unittest.TestCase):
         self.refused(changed("", "calibrate", True), "seconds", "missing")
 
 
+class Plan(unittest.TestCase):
+    def test_plans_over_devices(self):
+        case = changed("", "devices", 16)
+        answer, = price(case)
+        self.assertEqual(answer["id"], 7)
+        self.assertEqual(sum(stage["devices"] for stage in answer["plan"]["stages"]), 16)
+        self.assertEqual(sum(count for stage in answer["plan"]["stages"] for _, count in stage["layers"]), 24)
+        self.assertLessEqual(answer["lower_bound_seconds"], answer["seconds"])
+        times = [answer["seconds"]] + [plan["seconds"] for plan in answer["runners_up"]]
+        self.assertEqual(times, sorted(times))
+        self.assertLess(answer["seconds"], price(CASE | {"plan": CASE["plan"] | {"dp": 4}})[0]["seconds"])
+        self.assertEqual(price(case), [answer])
+
+    def test_says_why_there_is_no_plan(self):
+        answer, = price(changed("shape", "layers", 4000, changed("", "devices", 1)))
+        self.assertIn("nothing fits the memory", answer["error"])
+
+    def test_bench_compares_with_the_best_plan_of_each_group(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "runs.csv"
+            row = {"source": "someone/megatron@1:runs.csv", "gpu_type": "A100-80GB", "model": "GPT", "layers": 24, "hidden": 1024,
+                   "heads": 16, "seq": 1024, "vocab": 51200, "tp": 8, "pp": 1, "dp": 1, "microbatch": 1, "global_batch": 64,
+                   "recompute": "full", "precision": "fp16", "status": "ok", "plan_group": "one", "iter_time_s": 1}
+            with open(path, "w", newline="") as file:
+                out = csv.DictWriter(file, list(row))
+                out.writeheader()
+                out.writerows([row, row | {"tp": 4, "dp": 2}])
+            result = subprocess.run([sys.executable, ROOT / "bench" / "plan.py", "--data", path], capture_output=True, text=True, timeout=120)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertRegex(result.stdout, r"1 groups: the planner's choice is priced [0-9.]+ % below the best published plan on average, and above it in 0")
+
+
 class Fidelity(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

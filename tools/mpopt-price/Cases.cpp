@@ -181,6 +181,7 @@ Result<Case> readCase(const Json &line, Machines &machines) {
   result.group = reader.text("group", stackName.c_str());
   result.family = reader.text("family", result.group.c_str());
   result.calibrate = reader.flag("calibrate", false);
+  result.devices = reader.find("devices", false) ? reader.integer("devices") : 0;
   result.step.seconds = reader.number("seconds", 0);
   result.step.shape = readShape(reader.nested("shape"));
   result.step.plan = readPlan(reader.nested("plan"), result);

@@ -17,6 +17,7 @@ struct Case {
   mpopt::machine::Stack stack;
   mpopt::cost::MeasuredStep step;
   bool calibrate = false;
+  int64_t devices = 0; ///< Where above 0, the layout over so many devices is asked for, not a price.
   bool recomputeStated = true;
   bool interleaveStated = true;
 };

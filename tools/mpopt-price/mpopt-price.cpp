@@ -1,5 +1,7 @@
 #include "Cases.h"
 
+#include "mpopt/Search/TrainingAccount.h"
+
 #include <CLI/CLI.hpp>
 #include <fstream>
 #include <iostream>
@@ -14,7 +16,8 @@ const char *kDescription =
     "Prices training steps of transformers under given plans: one JSON object per line in, one per line out.\n\n"
     "Input keys: id (any value, comes back), machine, stack (\"default\"), group (the stack's name), family (the "
     "group),\n"
-    "calibrate (false), seconds (measured; needed where calibrate is true);\n"
+    "calibrate (false), seconds (measured; needed where calibrate is true),\n"
+    "devices (plans the step over so many: of plan, only global_batch, precision and type hold);\n"
     "  shape: layers hidden heads kv_heads feed_forward sequence vocabulary experts top_experts gated tied causal\n"
     "  plan: tp pp dp cp ep microbatch global_batch interleave (or unstated) sequence_parallel schedule "
     "(1f1b|gpipe|zb-h1)\n"
@@ -23,7 +26,9 @@ const char *kDescription =
     "The stack of each group is fitted to the cases that say calibrate, first those of its family, then its own; it "
     "then\n"
     "prices all cases of the group. What is unstated is chosen: the fastest that may fit the memory.\n"
-    "Output keys: id, seconds and its parts, memory_bytes, memory (fits|unsure|does not), or id and error.";
+    "Output keys: id, seconds and its parts, memory_bytes, memory (fits|unsure|does not), or id and error; with "
+    "devices, the\n"
+    "account of the chosen plan as mpopt plan --json writes it.";
 
 /// What a plan does not state, it chooses as a planner would: of the choices that may fit, the fastest; of
 /// recomputation, the least that may fit.
@@ -54,22 +59,6 @@ void chooseUnstated(Case &c) {
   }
 }
 
-const char *name(Fit fit) {
-  switch (fit) {
-  case Fit::Fits:
-    return "fits";
-  case Fit::Unsure:
-    return "unsure";
-  case Fit::DoesNot:
-    return "does not";
-  }
-  return "";
-}
-
-const char *name(Recompute recompute) {
-  return recompute == Recompute::None ? "none" : recompute == Recompute::Selective ? "selective" : "full";
-}
-
 /// Where recomputation is not stated, an answer is sure only if it holds for every choice.
 Fit fitOf(const Case &c, const StepPrice &price) {
   if (c.recomputeStated)
@@ -83,7 +72,29 @@ Fit fitOf(const Case &c, const StepPrice &price) {
                                                                                              : Fit::Unsure;
 }
 
+/// The layout of a case that leaves it to the planner, by the same measure of what fits as for what is unstated.
+Json planned(const Case &c, const machine::Stack &stack) {
+  Json out = {{"id", c.id}};
+  search::TrainingQuery query;
+  query.machine = c.step.machine;
+  query.stack = &stack;
+  query.shape = c.step.shape;
+  query.devices = c.devices;
+  query.globalBatch = c.step.plan.globalBatch;
+  query.precision = c.step.plan.precision;
+  query.type = c.step.plan.type;
+  query.fit = Fit::Unsure;
+  Result<search::TrainingAnswer> answer = search::planTraining(query);
+  if (answer)
+    out.update(Json::parse(search::trainingAccount(query, *answer)));
+  else
+    out["error"] = answer.error().message;
+  return out;
+}
+
 Json priced(const Case &c, const machine::Stack &stack) {
+  if (c.devices > 0)
+    return planned(c, stack);
   Json out = {{"id", c.id}};
   Result<StepPrice> price = priceStep(*c.step.machine, stack, c.step.shape, c.step.plan);
   if (!price) {
@@ -152,7 +163,7 @@ Result<std::vector<Case>> readCases(std::istream &in, const std::string &origin,
     Result<Case> c = readCase(*value, machines);
     if (!c)
       return error(where + c.error().message);
-    if (!c->recomputeStated || !c->interleaveStated)
+    if (c->devices == 0 && (!c->recomputeStated || !c->interleaveStated))
       chooseUnstated(*c);
     cases.push_back(std::move(*c));
   }

@@ -53,13 +53,27 @@ List zeroBubble(int32_t stage, int32_t stages, int32_t microbatches) {
   return list;
 }
 
+/// Activations live from a chunk's forward pass to the pass that reads them last.
+std::vector<int64_t> countHeld(Schedule schedule, const List &list, int64_t interleave) {
+  std::vector<int64_t> held(interleave, 0), peak = held;
+  int64_t now = 0, most = 0;
+  PassKind last = schedule == Schedule::ZeroBubbleH1 ? PassKind::WeightGradient : PassKind::Backward;
+  for (const Instruction &instruction : list) {
+    int64_t change = instruction.kind == PassKind::Forward ? 1 : instruction.kind == last ? -1 : 0;
+    held[instruction.chunk] += change;
+    now += change;
+    if (now > most)
+      most = now, peak = held;
+  }
+  return peak;
+}
+
 class Simulation {
 public:
   explicit Simulation(const PipelineInput &input)
       : in(input), next(in.stages, 0), arrived(2 * size_t(chunks()) * in.microbatches, kNever) {
     result.ends.assign(in.stages, 0);
     result.busy.assign(in.stages, 0);
-    result.held.assign(in.stages, std::vector<int64_t>(in.interleave, 0));
     for (int64_t stage = 0; stage < in.stages; ++stage)
       lists.push_back(instructionsOf(in.schedule, stage, in.stages, in.microbatches, in.interleave));
     for (int64_t i = 0; i < in.microbatches; ++i)
@@ -78,7 +92,7 @@ public:
     for (int64_t stage = 0; stage < in.stages; ++stage) {
       assert(next[stage] == lists[stage].size() && "the schedules of this file do not deadlock");
       result.seconds = std::max(result.seconds, result.ends[stage]);
-      countHeld(stage);
+      result.held.push_back(countHeld(in.schedule, lists[stage], in.interleave));
     }
     return std::move(result);
   }
@@ -130,20 +144,6 @@ private:
       ready.push_back(to % in.stages);
   }
 
-  /// Activations live from a chunk's forward pass to the pass that reads them last.
-  void countHeld(int64_t stage) {
-    std::vector<int64_t> held(in.interleave, 0);
-    int64_t now = 0, most = 0;
-    PassKind last = in.schedule == Schedule::ZeroBubbleH1 ? PassKind::WeightGradient : PassKind::Backward;
-    for (const Instruction &instruction : lists[stage]) {
-      int64_t change = instruction.kind == PassKind::Forward ? 1 : instruction.kind == last ? -1 : 0;
-      held[instruction.chunk] += change;
-      now += change;
-      if (now > most)
-        most = now, result.held[stage] = held;
-    }
-  }
-
   const PipelineInput &in;
   std::vector<List> lists;
   std::vector<size_t> next;
@@ -164,6 +164,15 @@ List instructionsOf(Schedule schedule, int64_t stage, int64_t stages, int64_t mi
     return zeroBubble(int32_t(stage), int32_t(stages), int32_t(microbatches));
   }
   return {};
+}
+
+std::vector<int64_t> heldMicrobatches(Schedule schedule, int64_t stage, int64_t stages, int64_t microbatches,
+                                      int64_t interleave) {
+  if (schedule == Schedule::GPipe)
+    return {microbatches};
+  // From the third turn of `stages` microbatches on nothing new happens.
+  int64_t enough = std::min(microbatches, 3 * stages);
+  return countHeld(schedule, instructionsOf(schedule, stage, stages, enough, interleave), interleave);
 }
 
 PipelineResult simulate(const PipelineInput &input) { return Simulation(input).run(); }

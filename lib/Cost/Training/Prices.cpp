@@ -93,4 +93,28 @@ double TransformerPrices::boundaryBytes() const {
   return tokensOf(shape, plan) * double(shape.hidden) * bytesOf(wideType(plan)) / double(plan.tp);
 }
 
+PartSeconds MixedPrices::range(int64_t first, int64_t count) const {
+  PartSeconds sum;
+  eachPart(first, count, [&](const TrainingPrices &prices, int64_t begin, int64_t taken) {
+    addTimes(sum, prices.range(begin, taken), 1);
+  });
+  return sum;
+}
+
+double MixedPrices::activationBytes(int64_t first, int64_t count) const {
+  double sum = 0;
+  eachPart(first, count, [&](const TrainingPrices &prices, int64_t begin, int64_t taken) {
+    sum += prices.activationBytes(begin, taken);
+  });
+  return sum;
+}
+
+double MixedPrices::workingBytes(int64_t first, int64_t count) const {
+  double most = 0;
+  eachPart(first, count, [&](const TrainingPrices &prices, int64_t begin, int64_t taken) {
+    most = std::max(most, prices.workingBytes(begin, taken));
+  });
+  return most;
+}
+
 } // namespace mpopt::cost

@@ -14,11 +14,6 @@ namespace {
 constexpr double kSurelyFits = 1.06;
 constexpr double kSurelyNot = 0.88;
 
-struct Range {
-  int64_t first = 0;
-  int64_t count = 0;
-};
-
 /// Bytes of training state per parameter.
 struct State {
   double weight, gradient, optimizer;
@@ -39,6 +34,147 @@ State stateOf(const Stack &stack, Precision precision) {
   return {4, 4, 8};
 }
 
+/// Bytes of state per parameter that no other rank holds.
+double wholeStateBytes(const Stack &stack, const TrainingPlan &plan) {
+  State state = stateOf(stack, plan.precision);
+  return state.weight + state.gradient + state.optimizer;
+}
+
+bool gathersInPasses(const TrainingPlan &plan) {
+  return plan.sharding == StateSharding::Parameters || plan.sharding == StateSharding::Gradients;
+}
+
+/// Prices one step; a class because every part needs the same things.
+class StepPricer {
+public:
+  StepPricer(const Machine &machine, const Stack &stack, Schedule schedule, const std::vector<StageLayout> &stages)
+      : machine(machine), stack(stack), schedule(schedule), stages(stages) {}
+
+  StepPrice price() const {
+    PipelineResult run = simulate(pipeline());
+    StepPrice price;
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      StagePrice part = {run.busy[stage], syncSeconds(stages[stage]), optimizerSeconds(stages[stage]),
+                         memoryOf(stage, run.held[stage])};
+      double end = run.ends[stage] + part.sync + part.optimizer;
+      if (end > price.seconds) {
+        price.seconds = end;
+        price.sync = part.sync;
+        price.optimizer = part.optimizer;
+        price.compute = *std::max_element(run.busy.begin(), run.busy.end());
+        price.bubble = run.ends[stage] - price.compute;
+      }
+      if (part.memory.total() > price.memory.total())
+        price.memory = part.memory;
+      price.stages.push_back(part);
+    }
+    price.host = stack.stepSeconds + stack.microbatchSeconds * double(stages.front().plan.microbatches());
+    price.seconds += stack.stepSeconds;
+    return price;
+  }
+
+private:
+  size_t chunks() const { return stages.size() * stages.front().chunks.size(); }
+
+  PipelineInput pipeline() const {
+    PipelineInput input;
+    input.schedule = schedule;
+    input.stages = int64_t(stages.size());
+    input.microbatches = stages.front().plan.microbatches();
+    input.interleave = int64_t(stages.front().chunks.size());
+    for (size_t i = 0; i < chunks(); ++i)
+      input.chunks.push_back(
+          chunkSeconds(stages[i % stages.size()], stages[i % stages.size()].chunks[i / stages.size()]));
+    for (size_t i = 0; i + 1 < chunks(); ++i) {
+      const StageLayout &from = stages[i % stages.size()], &to = stages[(i + 1) % stages.size()];
+      double bytes = std::max(from.prices->boundaryBytes(), to.prices->boundaryBytes());
+      input.sends.push_back(sendSeconds(machine, stack, from.firstDevice, to.firstDevice, bytes));
+    }
+    return input;
+  }
+
+  /// What a pass takes when traffic runs beside it.
+  double beside(double compute, double traffic) const {
+    return std::max(compute, traffic) + stack.gatherExposed * std::min(compute, traffic);
+  }
+
+  PartSeconds chunkSeconds(const StageLayout &stage, const LayerRange &chunk) const {
+    PartSeconds part = stage.prices->range(chunk.first, chunk.count);
+    if (gathersInPasses(stage.plan)) {
+      double bytes = 2 * stage.prices->replicatedParameters(chunk.first, chunk.count);
+      double once = scatterSeconds(machine, stack, dataGroup(stage.plan), bytes);
+      double backward = part.backward(), gathers = stage.plan.sharding == StateSharding::Parameters ? 2 : 1;
+      double slower = backward > 0 ? beside(backward, gathers * once) / backward : 1;
+      part.forward = beside(part.forward, once);
+      part.inputGradient *= slower;
+      part.weightGradient *= slower;
+    }
+    part.forward += stack.microbatchSeconds / 2;
+    part.inputGradient += stack.microbatchSeconds / 2;
+    return part;
+  }
+
+  /// Parameters on one rank, and those that only it holds.
+  struct Held {
+    double replicated = 0;
+    double own = 0;
+  };
+
+  Held heldBy(const StageLayout &stage) const {
+    Held held;
+    for (const LayerRange &chunk : stage.chunks) {
+      double replicated = stage.prices->replicatedParameters(chunk.first, chunk.count);
+      held.replicated += replicated;
+      held.own += stage.prices->parameters(chunk.first, chunk.count) - replicated;
+    }
+    return held;
+  }
+
+  double syncSeconds(const StageLayout &stage) const {
+    if (gathersInPasses(stage.plan))
+      return 0;
+    double parameters = heldBy(stage).replicated;
+    RankGroup group = dataGroup(stage.plan);
+    double scatter = scatterSeconds(machine, stack, group, stack.communicatedBytes * parameters);
+    double gather = stage.plan.sharding == StateSharding::Optimizer
+                        ? scatterSeconds(machine, stack, group, 2 * parameters)
+                        : scatter;
+    return (scatter + gather) * (1 - stack.dataOverlap);
+  }
+
+  double optimizerSeconds(const StageLayout &stage) const {
+    double share = stage.plan.sharding == StateSharding::None ? 1 : 1 / double(stage.plan.dp * stage.plan.cp);
+    Held held = heldBy(stage);
+    return (held.replicated * share + held.own) * stack.optimizerBytes / machine.device().memoryBandwidth;
+  }
+
+  StepMemory memoryOf(size_t index, const std::vector<int64_t> &microbatches) const {
+    const StageLayout &stage = stages[index];
+    const TrainingPrices &prices = *stage.prices;
+    Held held = heldBy(stage);
+    StepMemory memory;
+    memory.stage = int64_t(index);
+    memory.reserve = stack.reserveBytes;
+    memory.weights = stateBytes(stack, stage.plan) * held.replicated + wholeStateBytes(stack, stage.plan) * held.own;
+    for (size_t i = 0; i < stage.chunks.size(); ++i) {
+      const LayerRange &chunk = stage.chunks[i];
+      memory.activations += double(microbatches[i]) * prices.activationBytes(chunk.first, chunk.count);
+      memory.working = std::max(memory.working, prices.workingBytes(chunk.first, chunk.count));
+    }
+    if (stage.plan.sharding == StateSharding::Parameters) // two layers whole: weights and gradients
+      memory.working += 2 * 4 * prices.parameters(1, 1);
+    memory.fit = fitOf(machine, memory.total());
+    return memory;
+  }
+
+  const Machine &machine;
+  const Stack &stack;
+  Schedule schedule;
+  const std::vector<StageLayout> &stages;
+};
+
+} // namespace
+
 double stateBytes(const Stack &stack, const TrainingPlan &plan) {
   State state = stateOf(stack, plan.precision);
   double d = double(plan.dp * plan.cp);
@@ -55,138 +191,39 @@ double stateBytes(const Stack &stack, const TrainingPlan &plan) {
   return 0;
 }
 
-/// Prices one step; a class because every part needs the same four things.
-class StepPricer {
-public:
-  StepPricer(const Machine &machine, const Stack &stack, const TrainingPlan &plan, const TrainingPrices &prices)
-      : machine(machine), stack(stack), plan(plan), prices(prices) {
-    int64_t first = 0;
-    for (int64_t count : layersOfChunks(prices.layers(), plan.pp * plan.interleave)) {
-      chunks.push_back({first, count});
-      first += count;
-    }
+std::string_view name(Fit fit) {
+  constexpr std::string_view names[] = {"fits", "unsure", "does not"};
+  return names[static_cast<size_t>(fit)];
+}
+
+Fit fitOf(const Machine &machine, double bytes) {
+  double limit = double(machine.device().memoryBytes);
+  return bytes * kSurelyFits <= limit ? Fit::Fits : bytes * kSurelyNot > limit ? Fit::DoesNot : Fit::Unsure;
+}
+
+std::vector<StageLayout> stagesOf(const TrainingPlan &plan, const TrainingPrices &prices) {
+  std::vector<StageLayout> stages(plan.pp);
+  int64_t first = 0, chunk = 0;
+  for (int64_t count : layersOfChunks(prices.layers(), plan.pp * plan.interleave)) {
+    stages[chunk++ % plan.pp].chunks.push_back({first, count});
+    first += count;
   }
-
-  StepPrice price() const {
-    PipelineInput input = pipeline();
-    PipelineResult run = simulate(input);
-    StepPrice price;
-    for (int64_t stage = 0; stage < plan.pp; ++stage) {
-      double sync = syncSeconds(stage), update = optimizerSeconds(stage);
-      double end = run.ends[stage] + sync + update;
-      if (end <= price.seconds)
-        continue;
-      price.seconds = end;
-      price.sync = sync;
-      price.optimizer = update;
-      price.compute = *std::max_element(run.busy.begin(), run.busy.end());
-      price.bubble = run.ends[stage] - price.compute;
-    }
-    price.host = stack.stepSeconds + stack.microbatchSeconds * double(plan.microbatches());
-    price.seconds += stack.stepSeconds;
-    price.memory = memory(run);
-    return price;
+  for (int64_t stage = 0; stage < plan.pp; ++stage) {
+    stages[stage].plan = plan;
+    stages[stage].prices = &prices;
+    stages[stage].firstDevice = stage * stageDistance(plan);
   }
+  return stages;
+}
 
-private:
-  PipelineInput pipeline() const {
-    PipelineInput input;
-    input.schedule = plan.schedule;
-    input.stages = plan.pp;
-    input.microbatches = plan.microbatches();
-    input.interleave = plan.interleave;
-    for (const Range &chunk : chunks)
-      input.chunks.push_back(chunkSeconds(chunk));
-    for (size_t i = 0; i + 1 < chunks.size(); ++i)
-      input.sends.push_back(sendSeconds(machine, stack, int64_t(i) % plan.pp * stageDistance(plan),
-                                        int64_t(i + 1) % plan.pp * stageDistance(plan), prices.boundaryBytes()));
-    return input;
-  }
-
-  /// What a pass takes when traffic runs beside it.
-  double beside(double compute, double traffic) const {
-    return std::max(compute, traffic) + stack.gatherExposed * std::min(compute, traffic);
-  }
-
-  PartSeconds chunkSeconds(const Range &chunk) const {
-    PartSeconds part = prices.range(chunk.first, chunk.count);
-    if (plan.sharding == StateSharding::Parameters || plan.sharding == StateSharding::Gradients) {
-      double bytes = 2 * prices.parameters(chunk.first, chunk.count);
-      double once = scatterSeconds(machine, stack, dataGroup(plan), bytes);
-      double backward = part.backward(), gathers = plan.sharding == StateSharding::Parameters ? 2 : 1;
-      double slower = backward > 0 ? beside(backward, gathers * once) / backward : 1;
-      part.forward = beside(part.forward, once);
-      part.inputGradient *= slower;
-      part.weightGradient *= slower;
-    }
-    part.forward += stack.microbatchSeconds / 2;
-    part.inputGradient += stack.microbatchSeconds / 2;
-    return part;
-  }
-
-  double parametersOf(int64_t stage) const {
-    double sum = 0;
-    for (size_t i = stage; i < chunks.size(); i += plan.pp)
-      sum += prices.parameters(chunks[i].first, chunks[i].count);
-    return sum;
-  }
-
-  double syncSeconds(int64_t stage) const {
-    if (plan.sharding == StateSharding::Parameters || plan.sharding == StateSharding::Gradients)
-      return 0;
-    double parameters = parametersOf(stage);
-    double scatter = scatterSeconds(machine, stack, dataGroup(plan), stack.communicatedBytes * parameters);
-    double gather = plan.sharding == StateSharding::Optimizer
-                        ? scatterSeconds(machine, stack, dataGroup(plan), 2 * parameters)
-                        : scatter;
-    return (scatter + gather) * (1 - stack.dataOverlap);
-  }
-
-  double optimizerSeconds(int64_t stage) const {
-    double share = plan.sharding == StateSharding::None ? 1 : 1 / double(plan.dp * plan.cp);
-    return parametersOf(stage) * share * stack.optimizerBytes / machine.device().memoryBandwidth;
-  }
-
-  StepMemory memory(const PipelineResult &run) const {
-    StepMemory fullest;
-    for (int64_t stage = 0; stage < plan.pp; ++stage) {
-      StepMemory memory = memoryOf(stage, run.held[stage]);
-      if (memory.total() > fullest.total())
-        fullest = memory;
-    }
-    double limit = double(machine.device().memoryBytes);
-    fullest.fit = fullest.total() * kSurelyFits <= limit ? Fit::Fits
-                  : fullest.total() * kSurelyNot > limit ? Fit::DoesNot
-                                                         : Fit::Unsure;
-    return fullest;
-  }
-
-  StepMemory memoryOf(int64_t stage, const std::vector<int64_t> &held) const {
-    StepMemory memory;
-    memory.stage = stage;
-    memory.reserve = stack.reserveBytes;
-    memory.weights = stateBytes(stack, plan) * parametersOf(stage);
-    for (size_t i = stage; i < chunks.size(); i += plan.pp) {
-      memory.activations += double(held[i / plan.pp]) * prices.activationBytes(chunks[i].first, chunks[i].count);
-      memory.working = std::max(memory.working, prices.workingBytes(chunks[i].first, chunks[i].count));
-    }
-    if (plan.sharding == StateSharding::Parameters) // two layers whole: weights and gradients
-      memory.working += 2 * 4 * prices.parameters(1, 1);
-    return memory;
-  }
-
-  const Machine &machine;
-  const Stack &stack;
-  const TrainingPlan &plan;
-  const TrainingPrices &prices;
-  std::vector<Range> chunks;
-};
-
-} // namespace
+StepPrice priceStages(const Machine &machine, const Stack &stack, Schedule schedule,
+                      const std::vector<StageLayout> &stages) {
+  return StepPricer(machine, stack, schedule, stages).price();
+}
 
 StepPrice priceStep(const Machine &machine, const Stack &stack, const TrainingPlan &plan,
                     const TrainingPrices &prices) {
-  return StepPricer(machine, stack, plan, prices).price();
+  return priceStages(machine, stack, plan.schedule, stagesOf(plan, prices));
 }
 
 Result<StepPrice> priceStep(const Machine &machine, const Stack &stack, const TransformerShape &shape,

@@ -82,6 +82,28 @@ double activeLayerParameters(const TransformerShape &shape) {
 
 double embeddingParameters(const TransformerShape &shape) { return double(shape.vocabulary) * double(shape.hidden); }
 
+double modelFlops(const TransformerShape &shape, int64_t globalBatch) {
+  double layers = double(shape.layers), sequence = double(shape.sequence);
+  double parameters = layers * activeLayerParameters(shape) + embeddingParameters(shape);
+  double perToken = 6 * parameters + 12 * layers * double(shape.hidden) * sequence;
+  return double(globalBatch) * sequence * perToken;
+}
+
+std::string_view name(Recompute recompute) {
+  constexpr std::string_view names[] = {"none", "selective", "full"};
+  return names[static_cast<size_t>(recompute)];
+}
+
+std::string_view name(Schedule schedule) {
+  constexpr std::string_view names[] = {"gpipe", "1f1b", "zb-h1"};
+  return names[static_cast<size_t>(schedule)];
+}
+
+std::string_view name(StateSharding sharding) {
+  constexpr std::string_view names[] = {"0", "1", "2", "3"};
+  return names[static_cast<size_t>(sharding)];
+}
+
 std::vector<int64_t> layersOfChunks(int64_t layers, int64_t chunks) {
   std::vector<int64_t> result(chunks, layers / chunks);
   int64_t rest = layers % chunks;

@@ -72,6 +72,19 @@ TEST(Pipeline, MicrobatchesHeld) {
   }
 }
 
+TEST(Pipeline, MicrobatchesHeldNeedNoSimulation) {
+  for (Schedule schedule : {Schedule::GPipe, Schedule::OneForwardOneBackward, Schedule::ZeroBubbleH1})
+    for (int64_t stages : {1, 2, 3, 5})
+      for (int64_t microbatches : {1, 2, 3, 5, 10, 40})
+        for (int64_t interleave : {1, 2, 3}) {
+          if (interleave > 1 && (schedule != Schedule::OneForwardOneBackward || microbatches % stages))
+            continue;
+          PipelineResult run = simulate(equalStages(schedule, stages, microbatches, interleave, {1, 1, 1}));
+          for (int64_t stage = 0; stage < stages; ++stage)
+            EXPECT_EQ(heldMicrobatches(schedule, stage, stages, microbatches, interleave), run.held[stage]);
+        }
+}
+
 TEST(Pipeline, TheSlowestStageSetsThePace) {
   PipelineInput input = equalStages(Schedule::OneForwardOneBackward, 3, 10, 1, {1, 1, 1});
   input.chunks[2] = {2, 2, 2};

@@ -27,6 +27,10 @@ struct Instruction {
 std::vector<Instruction> instructionsOf(Schedule schedule, int64_t stage, int64_t stages, int64_t microbatches,
                                         int64_t interleave);
 
+/// Microbatches of each chunk whose activations a stage holds when it holds most chunks' worth.
+std::vector<int64_t> heldMicrobatches(Schedule schedule, int64_t stage, int64_t stages, int64_t microbatches,
+                                      int64_t interleave);
+
 struct PipelineInput {
   Schedule schedule = Schedule::OneForwardOneBackward;
   int64_t stages = 1;
@@ -40,8 +44,7 @@ struct PipelineResult {
   double seconds = 0;
   std::vector<double> ends;               ///< Seconds after which each stage has done its last pass.
   std::vector<double> busy;               ///< Seconds each stage computes.
-  std::vector<std::vector<int64_t>> held; ///< Per stage and chunk: microbatches whose activations it holds when it
-                                          ///< holds most chunks' worth.
+  std::vector<std::vector<int64_t>> held; ///< Per stage and chunk, as heldMicrobatches().
 };
 
 /// Executes the instruction lists: a pass starts when its stage is free and its input has arrived; sends run beside

@@ -5,6 +5,7 @@
 #include "mpopt/Support/Result.h"
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace mpopt::cost {
@@ -44,6 +45,11 @@ enum class Precision : uint8_t {
   Mixed4,  ///< As Mixed16, linear layers in 4-bit arithmetic.
 };
 
+/// As in files and on command lines: "none", "selective", "full"; "gpipe", "1f1b", "zb-h1"; "0" to "3".
+std::string_view name(Recompute recompute);
+std::string_view name(Schedule schedule);
+std::string_view name(StateSharding sharding);
+
 /// One classic layout of a training step. Ranks are laid out with tp innermost, then cp, dp and pp (Megatron-LM's
 /// order); experts are spread over ranks of dp.
 struct TrainingPlan {
@@ -75,6 +81,10 @@ double embeddingParameters(const TransformerShape &shape);
 
 /// Parameters of one layer that every token meets: of its experts, those visited.
 double activeLayerParameters(const TransformerShape &shape);
+
+/// Arithmetic of a step's products, forward and backward, recomputation left out: six per active parameter and token, and
+/// 12 * layers * hidden * sequence per token for attention, masked or not, as is customary (Narayanan et al. 2021).
+double modelFlops(const TransformerShape &shape, int64_t globalBatch);
 
 /// Layers of each chunk in the order of the pipeline, stage i holding chunks i, i + pp, ... The remainder of an uneven
 /// division goes to the middle, since the first chunk also embeds and the last one computes logits.

@@ -1,0 +1,28 @@
+#ifndef MPOPT_SEARCH_TRAININGACCOUNT_H
+#define MPOPT_SEARCH_TRAININGACCOUNT_H
+
+#include "mpopt/Search/TrainingPlanner.h"
+
+#include <string>
+
+namespace mpopt::search {
+
+/// A training plan as one JSON object on one line:
+///   machine, device, device_bytes, stack, devices, global_batch; model (its sizes), flops_per_step
+///   seconds, lower_bound_seconds, sequences_per_second, tokens_per_second, tflops_per_device
+///   plan and, in runners_up, others, each with
+///     text (shortText), seconds, compute_seconds, bubble_seconds, sync_seconds, optimizer_seconds, schedule, microbatches, interleave, zero,
+///     memory_bytes, memory (fits, unsure, does not),
+///     stages: first_device, devices, tp, dp, cp, ep, microbatch, layers ([first, count] of each chunk), recomputed (layers of each chunk by
+///     full and selective), busy_seconds, memory_bytes, weights_bytes, activations_bytes, working_bytes, reserve_bytes
+///   layouts, priced: how many the search told apart, and how many it had to simulate.
+/// Bytes and seconds are numbers; the same answer gives the same text.
+std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer);
+
+/// "dp=8,tp=4,pp=2,mb=1,schedule=1f1b,zero=1,recompute=none": a plan in short, as --strategy takes it where its stages are alike; "recompute=some"
+/// where they recompute some layers.
+std::string shortText(const TrainingCandidate &plan);
+
+} // namespace mpopt::search
+
+#endif // MPOPT_SEARCH_TRAININGACCOUNT_H

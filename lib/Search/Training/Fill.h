@@ -1,0 +1,13 @@
+#ifndef MPOPT_LIB_SEARCH_TRAINING_FILL_H
+#define MPOPT_LIB_SEARCH_TRAINING_FILL_H
+
+#include "Frames.h"
+
+namespace mpopt::search {
+
+/// Cuts a frame's stages, decides what each recomputes, and prices the result. Nothing where it does not fit the memory.
+std::optional<TrainingCandidate> fill(const TrainingQuery &query, const Frame &frame);
+
+} // namespace mpopt::search
+
+#endif // MPOPT_LIB_SEARCH_TRAINING_FILL_H
