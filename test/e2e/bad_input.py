@@ -130,6 +130,12 @@ class BadModel(BadInput):
         self.save(model)
         self.assert_refused(self.plan(), "nowhere")
 
+    def test_two_inputs_of_one_name(self):
+        model = mlp()
+        model.graph.input.append(model.graph.input[0])
+        self.save(model)
+        self.assert_refused(self.plan(), "two of the graph's inputs", f"'{model.graph.input[0].name}'")
+
     def test_shapes_that_do_not_fit(self):
         model = mlp()
         model.graph.initializer[0].dims[0] = 4

@@ -14,7 +14,7 @@ using namespace mlir;
 using namespace mpopt;
 using hostile::expect;
 
-static LogicalResult run(ModuleOp module, void (*build)(OpPassManager &)) {
+static LogicalResult run(ModuleOp module, llvm::function_ref<void(OpPassManager &)> build) {
   PassManager manager(module.getContext());
   build(manager);
   return manager.run(module);
@@ -29,7 +29,7 @@ static void compile(ModuleOp module) {
   options.devices = 2;
   planning::PlanReport report;
   if (succeeded(planning::planModule(module, options, report)))
-    expect(succeeded(run(module, partition::buildPartitionPipeline)), "what was planned can be partitioned");
+    expect(succeeded(run(module, [](OpPassManager &manager) { partition::buildPartitionPipeline(manager); })), "what was planned can be partitioned");
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -95,13 +95,19 @@ private:
     return kTelling[below(std::size(kTelling))];
   }
 
-  /// Another message of the same type, or null.
-  const Message *another(const FieldDescriptor *field) {
+  /// A copy of another message of the same type, or null. A copy, since making room in a field ends what else its oneof held, and since
+  /// messages may hold each other.
+  std::unique_ptr<Message> another(const FieldDescriptor *field) {
     std::vector<const Message *> fitting;
     for (const Message *message : messages)
       if (message->GetDescriptor() == field->message_type())
         fitting.push_back(message);
-    return fitting.empty() || chance(5) ? nullptr : fitting[below(fitting.size())];
+    if (fitting.empty() || chance(5))
+      return nullptr;
+    const Message *from = fitting[below(fitting.size())];
+    std::unique_ptr<Message> copy(from->New());
+    copy->CopyFrom(*from);
+    return copy;
   }
 
   void changeField(Message &message, const FieldDescriptor *field) {
@@ -128,17 +134,11 @@ private:
     case FieldDescriptor::CPPTYPE_STRING:
       return reflection.SetString(&message, field, text());
     case FieldDescriptor::CPPTYPE_MESSAGE:
-      return copyTo(*reflection.MutableMessage(&message, field), another(field));
+      std::unique_ptr<Message> copy = another(field);
+      Message *to = reflection.MutableMessage(&message, field);
+      if (copy)
+        to->CopyFrom(*copy);
     }
-  }
-
-  /// `from` may hold `to`, or be held by it.
-  void copyTo(Message &to, const Message *from) {
-    if (!from)
-      return;
-    std::unique_ptr<Message> copy(from->New());
-    copy->CopyFrom(*from);
-    to.CopyFrom(*copy);
   }
 
   void changeList(Message &message, const FieldDescriptor *field) {
@@ -187,8 +187,11 @@ private:
     case FieldDescriptor::CPPTYPE_STRING:
       return reflection.AddString(&message, field, text());
     case FieldDescriptor::CPPTYPE_MESSAGE: {
-      const Message *from = another(field);
-      return copyTo(*reflection.AddMessage(&message, field), from);
+      std::unique_ptr<Message> copy = another(field);
+      Message *to = reflection.AddMessage(&message, field);
+      if (copy)
+        to->CopyFrom(*copy);
+      return;
     }
     default:
       return;

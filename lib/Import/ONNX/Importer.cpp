@@ -66,7 +66,11 @@ LogicalResult Importer::importMain(func::FuncOp function) {
 }
 
 LogicalResult Importer::importArguments(func::FuncOp function, Scope &scope) {
+  llvm::StringSet<> names;
   for (const auto &input : model.graph().input()) {
+    if (!names.insert(input.name()).second)
+      return emitError(fileLoc) << "two of the graph's inputs are called '" << input.name()
+                                << "'; give each a name of its own";
     if (scope.values.contains(input.name()))
       continue; // an initializer that may be overridden: here it is constant
     const auto &type = input.type().tensor_type();

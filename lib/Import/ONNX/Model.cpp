@@ -1,10 +1,12 @@
 #include "Model.h"
 #include "Wire.h"
 #include "onnx/common/assertions.h"
+#include "onnx/defs/schema.h"
 #include "onnx/inliner/inliner.h"
 #include "onnx/version_converter/convert.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include <map>
+#include <stdexcept>
 
 using namespace mpopt;
 using namespace mpopt::onnx;
@@ -35,6 +37,32 @@ void liftLargeConstants(proto::GraphProto &graph) {
     }
   }
   nodes->DeleteSubrange(kept, nodes->size() - kept);
+}
+
+/// The converter takes it for granted that nodes are as their schemas say, and reads what is not there where they are not. Throws
+/// std::invalid_argument.
+void checkNodes(const proto::GraphProto &graph, int version) {
+  for (const proto::NodeProto &node : graph.node()) {
+    const proto::OpSchema *schema = proto::OpSchemaRegistry::Schema(node.op_type(), version, node.domain());
+    if (!schema)
+      continue;
+    auto refuse = [&](const std::string &what) {
+      throw std::invalid_argument("node '" + node.name() + "' (" + node.op_type() + ") " + what);
+    };
+    if (node.input_size() < schema->min_input() || node.input_size() > schema->max_input())
+      refuse("has " + std::to_string(node.input_size()) + " inputs");
+    if (node.output_size() < schema->min_output() || node.output_size() > schema->max_output())
+      refuse("has " + std::to_string(node.output_size()) + " outputs");
+    std::map<std::string, const proto::AttributeProto *> given;
+    for (const proto::AttributeProto &attribute : node.attribute()) {
+      given[attribute.name()] = &attribute;
+      if (attribute.has_g())
+        checkNodes(attribute.g(), version);
+    }
+    for (const auto &[name, known] : schema->attributes())
+      if (auto it = given.find(name); it == given.end() ? known.required : it->second->type() != known.type)
+        refuse(it == given.end() ? "lacks attribute '" + name + "'" : "has an attribute '" + name + "' of another type");
+  }
 }
 
 /// Converts a copy without external data and puts it back after.
@@ -68,6 +96,7 @@ Result<proto::ModelProto> normalise(proto::ModelProto model, const std::string &
   // The semantics that the lowerings assume hold from 13 on, so those models can do without the converter.
   constexpr int64_t kOldestUnconverted = 13;
   try {
+    checkNodes(model.graph(), static_cast<int>(opset->version()));
     return convert(model, kOldestOpset);
   } catch (const std::exception &e) {
     if (opset->version() >= kOldestUnconverted)
