@@ -36,13 +36,6 @@ double leastSeconds(double seconds, const std::function<void()> &body) {
 /// Makes the compiler believe that what `data` points to is used.
 void keep(const void *data) { asm volatile("" : : "g"(data) : "memory"); }
 
-/// Three significant digits: a measurement holds no more.
-double rounded(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2e", value);
-  return std::strtod(text, nullptr);
-}
-
 /// Cores this process may use (a container may grant fewer than the host has).
 int64_t usableCores() {
   cpu_set_t set;
@@ -181,6 +174,12 @@ DeviceType measureCore() {
 }
 
 } // namespace
+
+double rounded(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2e", value);
+  return std::strtod(text, nullptr);
+}
 
 Result<Machine> calibrateHost() {
   Machine machine;

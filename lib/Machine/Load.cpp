@@ -32,19 +32,22 @@ std::vector<std::string> shippedMachines() {
   return names;
 }
 
-std::string hostCachePath() {
+std::string calibratedPath(const std::string &name) {
   if (const char *cache = std::getenv("XDG_CACHE_HOME"); cache && *cache)
-    return std::string(cache) + "/mpopt/host.toml";
+    return std::string(cache) + "/mpopt/" + name + ".toml";
   if (const char *home = std::getenv("HOME"); home && *home)
-    return std::string(home) + "/.cache/mpopt/host.toml";
+    return std::string(home) + "/.cache/mpopt/" + name + ".toml";
   return "";
 }
 
 Result<Machine> load(const std::string &nameOrPath) {
   if (nameOrPath.find('/') != std::string::npos || nameOrPath.ends_with(".toml"))
     return loadFile(nameOrPath);
-  if (std::string cached = hostCachePath(); nameOrPath == "host" && !cached.empty() && std::filesystem::exists(cached))
-    return loadFile(cached);
+  bool measured = nameOrPath == "host" || nameOrPath == "cuda";
+  if (std::string path = calibratedPath(nameOrPath); measured && !path.empty() && std::filesystem::exists(path))
+    return loadFile(path);
+  if (nameOrPath == "cuda")
+    return error("machine 'cuda', the GPU of this machine, was not measured; run mpopt calibrate --device cuda");
   for (const EmbeddedMachine &machine : embeddedMachines())
     if (machine.name == nameOrPath)
       return parse(machine.toml, "machine '" + nameOrPath + "'");

@@ -1,10 +1,10 @@
 //===- mpopt.cpp - ONNX model in, plan for many devices out ---------------===//
 
+#include "Calibrate.h"
 #include "CompileModel.h"
 #include "Inspect.h"
 #include "Plan.h"
 #include "format/FatalErrors.h"
-#include "mpopt/Machine/Calibrate.h"
 #include "mpopt/Machine/Machine.h"
 #include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
@@ -12,24 +12,6 @@
 #include <new>
 
 using namespace mpopt;
-
-namespace {
-
-int calibrateMachine(std::string path) {
-  if (path.empty())
-    path = machine::hostCachePath();
-  if (path.empty())
-    return fail("neither HOME nor XDG_CACHE_HOME is set; say where to write with --output");
-  auto machine = machine::calibrateHost();
-  if (!machine)
-    return fail(machine.error().message);
-  if (Status written = machine::writeFile(*machine, path); !written)
-    return fail(written.error().message);
-  llvm::outs() << "wrote " << path << "\n";
-  return 0;
-}
-
-} // namespace
 
 int main(int argc, char **argv) {
   runtime::reportFatalErrors("mpopt");
@@ -46,9 +28,8 @@ int main(int argc, char **argv) {
   addCompileOptions(app, arguments);
   PlanArguments planned;
   CLI::App *planCommand = addPlanCommand(app, planned);
-  std::string calibrated;
-  CLI::App *calibrate = app.add_subcommand("calibrate", "Measures this machine and keeps the result as machine 'host'");
-  calibrate->add_option("-o,--output", calibrated, "Writes the machine file there instead")->type_name("FILE");
+  CalibrateArguments calibrated;
+  CLI::App *calibrateCommand = addCalibrateCommand(app, calibrated);
   InspectArguments inspected;
   CLI::App *inspectCommand =
       app.add_subcommand("inspect", "Prints what a model or a plan is: inputs, operators, memory, what runs where");
@@ -67,8 +48,8 @@ int main(int argc, char **argv) {
       return app.exit(parseError);
     return fail(std::string(parseError.what()) + "; see mpopt --help");
   }
-  if (calibrate->parsed())
-    return calibrateMachine(calibrated);
+  if (calibrateCommand->parsed())
+    return calibrate(calibrated);
   if (inspectCommand->parsed())
     return inspect(inspected);
   if (planCommand->parsed())

@@ -10,10 +10,13 @@ namespace mpopt::machine {
 /// latency and bandwidth between two threads, cost of a kernel call.
 Result<Machine> calibrateHost();
 
-/// Where load("host") looks for the calibrated host:
-/// $XDG_CACHE_HOME/mpopt/host.toml, else ~/.cache/mpopt/host.toml. Empty where
+/// Where load() looks for what was calibrated on this machine, "host" and "cuda":
+/// $XDG_CACHE_HOME/mpopt/NAME.toml, else ~/.cache/mpopt/NAME.toml. Empty where
 /// neither variable is set.
-std::string hostCachePath();
+std::string calibratedPath(const std::string &name);
+
+/// Three significant digits: a measurement holds no more.
+double rounded(double value);
 
 } // namespace mpopt::machine
 

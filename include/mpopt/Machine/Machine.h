@@ -92,7 +92,8 @@ struct Machine {
 /// Reads a machine by name (a shipped one, see shippedMachines()) or from a
 /// TOML file (a path with a '/' or ending in
 /// ".toml"). "host" is this host as calibrated earlier, or shipped defaults
-/// where it never was; the note says which. Errors name the file, the key, the
+/// where it never was; the note says which. "cuda" is this machine's GPU as
+/// calibrated earlier. Errors name the file, the key, the
 /// value and the remedy.
 Result<Machine> load(const std::string &nameOrPath);
 

@@ -118,7 +118,7 @@ TEST(Machine, HostLoadsTheCalibratedFileIfThereIsOne) {
   EXPECT_THAT(load("host")->note, HasSubstr("shipped defaults"));
   Machine mine = *load("test-host");
   mine.note = "mine";
-  ASSERT_TRUE(writeFile(mine, hostCachePath()).has_value());
+  ASSERT_TRUE(writeFile(mine, calibratedPath("host")).has_value());
   EXPECT_EQ(load("host")->note, "mine");
   unsetenv("XDG_CACHE_HOME");
   std::filesystem::remove_all(folder);
