@@ -51,8 +51,8 @@ def seconds(body, repeats=10):
 def measure(hidden, heads, feed_forward, sequence, microbatch, compiled):
     """Forward and backward seconds of one layer on one microbatch, in bf16."""
     torch.manual_seed(0)
-    layers = [Layer(hidden, heads, feed_forward).to("cuda", torch.bfloat16) for _ in range(LAYERS)]
-    model = nn.Sequential(*layers)
+    with torch.device("cuda"):
+        model = nn.Sequential(*(Layer(hidden, heads, feed_forward).to(torch.bfloat16) for _ in range(LAYERS)))
     if compiled:
         model = torch.compile(model)
     x = torch.randn(microbatch, sequence, hidden, device="cuda", dtype=torch.bfloat16, requires_grad=True)

@@ -61,7 +61,9 @@ Result<std::string> calibrateGpu(const CalibrateArguments &arguments, const std:
   auto links = loadNamed(arguments.linksFrom), against = links ? loadNamed(arguments.against) : links;
   if (!against)
     return tl::make_unexpected(against.error());
-  auto table = openOutput(arguments.products, "--products", {path});
+  if (arguments.products == path)
+    return error("--products and --output name the same file '" + path + "'; give them different names");
+  auto table = openOutput(arguments.products, "--products", {});
   if (!table)
     return tl::make_unexpected(table.error());
   auto measurement = machine::measureGpu({arguments.gpu, arguments.libraries, progress});
