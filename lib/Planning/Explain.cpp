@@ -10,9 +10,12 @@ namespace mpopt::planning {
 namespace {
 
 /// Additions that the answers to all questions may take together; some seconds.
-constexpr double kWorkLimit = 1e10;
+constexpr double kWorkLimit = 2e10;
 /// Where memory binds, a question is worth that many eliminations, and that many additions at least.
 constexpr double kSolveEliminations = 60, kSolveWork = 2e8;
+
+/// The group of options that read like the chosen one.
+constexpr int32_t kAsChosen = 1;
 
 /// The options of a decision by their words.
 struct WordGroups {
@@ -37,16 +40,37 @@ public:
     size_t at = 0;
     for (const Repeat &repeat : findBlocks()) {
       if (repeat.begin > at)
-        blocks.push_back(describe({at, repeat.begin - at, 1}));
-      blocks.push_back(describe(repeat));
+        add(blocks, {at, repeat.begin - at, 1});
+      add(blocks, repeat);
       at = repeat.end();
     }
     if (at < operators.size())
-      blocks.push_back(describe({at, operators.size() - at, 1}));
+      add(blocks, {at, operators.size() - at, 1});
+    answerQuestions(blocks);
     return blocks;
   }
 
 private:
+  /// What the next best for an operator would cost, to be found out once all blocks are known.
+  struct Question {
+    Repeat repeat;
+    size_t number, block, layout;
+    double seconds; ///< Of all copies of the block.
+  };
+
+  void add(std::vector<BlockReport> &blocks, const Repeat &repeat) {
+    asking = blocks.size();
+    blocks.push_back(describe(repeat));
+  }
+
+  /// Where not all can be answered, those about the blocks that take longest are.
+  void answerQuestions(std::vector<BlockReport> &blocks) {
+    auto place = [](const Question &q) { return std::tuple(-q.seconds, q.block, q.layout); };
+    llvm::sort(questions, [&](const Question &a, const Question &b) { return place(a) < place(b); });
+    for (const Question &question : questions)
+      findRunnerUp(question.repeat, question.number, blocks[question.block].layouts[question.layout]);
+  }
+
   const Decision &decisionOf(size_t number) const { return model.decisions[operators[number]]; }
   const Option &chosen(size_t number) const {
     return (*decisionOf(number).options)[solution.choice[operators[number]]];
@@ -151,7 +175,8 @@ private:
       layout.words = words;
       layout.computeSeconds = reports[number].computeSeconds;
       layout.commSeconds = reports[number].commSeconds;
-      findRunnerUp(repeat, number, layout);
+      questions.push_back({repeat, number, asking, block.layouts.size(),
+                           static_cast<double>(block.count) * (block.computeSeconds + block.commSeconds)});
       block.layouts.push_back(std::move(layout));
     }
     for (auto &[words, sum] : others)
@@ -163,9 +188,19 @@ private:
     search::Groups groups(model.decisions.size());
     for (size_t number = 0; number < operators.size(); ++number)
       if (isDecisive(number) && wordsOf(number).words.size() > 1)
-        groups[operators[number]] = wordsOf(number).group;
-    if (auto made = search::Alternatives::make(model.problem, groups))
+        groups[operators[number]] = asChosen(number);
+    if (auto made = search::Alternatives::make(model.problem, groups, solution))
       alternatives.emplace(std::move(*made));
+  }
+
+  /// The group of each option: kAsChosen where it reads as the chosen one does, 0 elsewhere. More groups would keep more strategies apart.
+  std::vector<int32_t> asChosen(size_t number) {
+    const WordGroups &all = wordsOf(number);
+    std::vector<int32_t> groups = all.group;
+    int32_t chosenGroup = groups[solution.choice[operators[number]]];
+    for (int32_t &group : groups)
+      group = group == chosenGroup ? kAsChosen : 0;
+    return groups;
   }
 
   const WordGroups &wordsOf(size_t number) {
@@ -197,8 +232,7 @@ private:
     std::vector<search::Ban> bans;
     for (size_t copy = 0; copy < repeat.count; ++copy) {
       size_t at = number + copy * repeat.period;
-      const WordGroups &groups = wordsOf(at);
-      bans.push_back({operators[at], groups.group[solution.choice[operators[at]]]});
+      bans.push_back({operators[at], kAsChosen});
     }
     double solveWork = std::max(kSolveWork, kSolveEliminations * alternatives->work());
     Result<search::Solution> other = alternatives->without(bans, solveWork);
@@ -219,6 +253,8 @@ private:
   std::vector<int> operators;                  // decisions that are operators
   std::map<const Options *, WordGroups> words; // looked up only
   std::optional<search::Alternatives> alternatives;
+  std::vector<Question> questions;
+  size_t asking = 0; ///< The block that is being described.
   double work = 0;
 };
 

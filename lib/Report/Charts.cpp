@@ -29,8 +29,9 @@ void writeTimeAxis(raw_ostream &os, const Plot &plot) {
   }
 }
 
-void writeLeftAxis(raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf) {
-  for (double tick : ticks(plot.yMost, count)) {
+void writeLeftAxis(raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf,
+                   bool binary) {
+  for (double tick : ticks(plot.yMost, count, binary)) {
     writeStroke(os, plot.left, plot.y(tick), plot.right, plot.y(tick), "axis");
     writeText(os, plot.left - 6, plot.y(tick) + 4, "end", textOf(tick));
   }
@@ -46,7 +47,7 @@ void writeRect(raw_ostream &os, double x, double y, double width, double height,
 }
 
 void writeLines(raw_ostream &os, StringRef label, const std::vector<std::string> &places,
-                const std::vector<Line> &lines, llvm::function_ref<std::string(double)> textOf) {
+                const std::vector<Line> &lines, llvm::function_ref<std::string(double)> textOf, bool binary) {
   constexpr double kPlotWidth = 560, kHeight = 250;
   constexpr int kColors = 6;
   double most = 0;
@@ -56,7 +57,7 @@ void writeLines(raw_ostream &os, StringRef label, const std::vector<std::string>
   Plot plot{76, kPlotWidth - 20, 28, kHeight - 28, std::max(1.0, static_cast<double>(places.size()) - 1), most * 1.08};
   openDrawing(os, kPlotWidth, kHeight, label);
   writeText(os, 4, 14, "start", label, "strong");
-  writeLeftAxis(os, plot, 5, textOf);
+  writeLeftAxis(os, plot, 5, textOf, binary);
   for (size_t place = 0; place < places.size(); ++place)
     writeText(os, plot.x(static_cast<double>(place)), plot.bottom + 18, "middle", places[place]);
   for (size_t number = 0; number < lines.size(); ++number) {

@@ -20,9 +20,10 @@ struct Plot {
 
 void openDrawing(llvm::raw_ostream &os, double width, double height, llvm::StringRef label);
 
-/// Lines and numbers of the axes.
+/// Lines and numbers of the axes; `binary` as for ticks().
 void writeTimeAxis(llvm::raw_ostream &os, const Plot &plot);
-void writeLeftAxis(llvm::raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf);
+void writeLeftAxis(llvm::raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf,
+                   bool binary);
 
 void writeRect(llvm::raw_ostream &os, double x, double y, double width, double height, llvm::StringRef style,
                llvm::StringRef title = {});
@@ -40,7 +41,7 @@ struct Line {
 
 /// Lines over a few named places on the x axis, in even steps.
 void writeLines(llvm::raw_ostream &os, llvm::StringRef label, const std::vector<std::string> &places,
-                const std::vector<Line> &lines, llvm::function_ref<std::string(double)> textOf);
+                const std::vector<Line> &lines, llvm::function_ref<std::string(double)> textOf, bool binary);
 
 } // namespace mpopt::report
 

@@ -33,7 +33,13 @@ std::string escaped(StringRef text) {
 /// Three significant digits, without an exponent.
 static std::string digits(double value) {
   double size = std::abs(value);
-  return llvm::formatv(size >= 100 ? "{0:f0}" : size >= 10 ? "{0:f1}" : "{0:f2}", value).str();
+  return llvm::formatv(size >= 100    ? "{0:f0}"
+                       : size >= 10   ? "{0:f1}"
+                       : size >= 1    ? "{0:f2}"
+                       : size >= 0.01 ? "{0:f3}"
+                                      : "{0:f5}",
+                       value)
+      .str();
 }
 
 std::string secondsText(double seconds) {
@@ -89,7 +95,14 @@ const json::Array &list(const json::Object &object, StringRef key) {
   return array ? *array : kEmpty;
 }
 
-std::vector<double> ticks(double most, int count) {
+std::vector<double> ticks(double most, int count, bool binary) {
+  if (binary && most >= 1024) {
+    double unit = std::pow(1024, std::floor(std::log(most) / std::log(1024)));
+    std::vector<double> result = ticks(most / unit, count, false);
+    for (double &tick : result)
+      tick *= unit;
+    return result;
+  }
   std::vector<double> result = {0};
   if (most <= 0)
     return result;

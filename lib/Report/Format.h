@@ -31,8 +31,8 @@ const json::Array &list(const json::Object &object, llvm::StringRef key);
 /// "0", "1.5": a number of an axis.
 std::string plain(double value);
 
-/// About `count` round steps that cover [0, most].
-std::vector<double> ticks(double most, int count);
+/// About `count` round steps that cover [0, most]; round in powers of 1024 where it is `binary`.
+std::vector<double> ticks(double most, int count, bool binary = false);
 
 /// Long names, cut in the middle.
 std::string shortened(llvm::StringRef text, size_t most);

@@ -240,7 +240,7 @@ void writeMemory(const json::Object &account, raw_ostream &os) {
   constexpr double kHeight = 210;
   Plot plot{84, kWidth - 4, 10, kHeight - 24, seconds, (showsLimit ? limit : peak) * 1.06};
   openDrawing(os, kWidth, kHeight, "memory over time");
-  writeLeftAxis(os, plot, 5, [](double value) { return bytesText(value); });
+  writeLeftAxis(os, plot, 5, [](double value) { return bytesText(value); }, /*binary=*/true);
   writeTimeAxis(os, plot);
   std::string path = "M" + coordinate(plot.x(0)) + " " + coordinate(plot.y(weights));
   double column = -1, highest = 0;

@@ -13,13 +13,14 @@ namespace {
 struct Quantity {
   const char *key, *label;
   std::string (*textOf)(double);
+  bool binary = false;
 };
 
 std::string perSecondText(double value) { return countText(value) + "/s"; }
 
 constexpr Quantity kQuantities[] = {{"throughput", "throughput", perSecondText},
                                     {"predicted_seconds", "time of a step", secondsText},
-                                    {"memory_bytes", "memory per device", bytesText},
+                                    {"memory_bytes", "memory per device", bytesText, true},
                                     {"cost_per_million", "cost of a million samples", countText}};
 
 class SweepWriter {
@@ -96,7 +97,7 @@ private:
       lines[line].points.push_back({x, y, known, title + (known ? quantity.textOf(y) : text(point, "problem"))});
     }
     if (any)
-      writeLines(os, quantity.label, places, lines, quantity.textOf);
+      writeLines(os, quantity.label, places, lines, quantity.textOf, quantity.binary);
   }
 
   void writeTable() {

@@ -37,6 +37,9 @@ Result<Axis> parseAxis(StringRef text) {
       return error("--sweep " + text.str() +
                    ": write devices=1,2,4, machine=a100-80,h100, or a dimension's name with its sizes, batch=1,8");
   }
+  if (axis.name != "machine")
+    llvm::sort(axis.values, [](const std::string &a, const std::string &b) { return std::stoll(a) < std::stoll(b); });
+  axis.values.erase(std::unique(axis.values.begin(), axis.values.end()), axis.values.end());
   return axis;
 }
 

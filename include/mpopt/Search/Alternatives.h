@@ -18,11 +18,12 @@ struct Ban {
 };
 
 /// Answers what the best plan would cost without some strategies, many times for one problem. The problem is reduced once, keeping what
-/// any ban may ask for, and one elimination serves all questions; each then takes as long as that elimination.
+/// any ban may ask for, and one elimination serves all questions; each then takes as long as that elimination. A problem that is too wide
+/// for that is searched near its best plan.
 class Alternatives {
 public:
-  /// Errors as for solve().
-  static Result<Alternatives> make(const Problem &problem, const Groups &groups);
+  /// `best` is a plan for the problem. Errors as for solve().
+  static Result<Alternatives> make(const Problem &problem, const Groups &groups, const Solution &best);
   Alternatives(Alternatives &&) noexcept;
   Alternatives &operator=(Alternatives &&) noexcept;
   ~Alternatives();
