@@ -79,10 +79,12 @@ Result<void *> openLibrary(const std::vector<std::string> &names, const std::vec
   for (const std::string &name : names)
     if (void *library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL))
       return library;
+  if (names.size() == 1)
+    return error(names[0] + " is not installed; " + remedy);
   std::string list;
   for (const std::string &name : names)
-    list += (list.empty() ? "" : " nor ") + name;
-  return error(std::string(names.size() > 1 ? "neither " : "") + list + " is installed; " + remedy);
+    list += (list.empty() ? "neither " : " nor ") + name;
+  return error(list + " is installed; " + remedy);
 }
 
 Result<Driver> loadDriver(const std::vector<std::string> &folders) {

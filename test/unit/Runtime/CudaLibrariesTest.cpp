@@ -42,6 +42,8 @@ TEST_F(CudaLibraries, WhatIsNowhereIsAnErrorWithItsRemedy) {
   auto library = openLibrary({"libmpopt-none.so.2", "libmpopt-none.so.1"}, {folder.string()}, "install it");
   ASSERT_FALSE(library.has_value());
   EXPECT_EQ(library.error().message, "neither libmpopt-none.so.2 nor libmpopt-none.so.1 is installed; install it");
+  EXPECT_EQ(openLibrary({"libmpopt-none.so.1"}, {}, "install it").error().message,
+            "libmpopt-none.so.1 is not installed; install it");
 }
 
 TEST_F(CudaLibraries, AFileThatIsNoLibraryIsAnErrorThatNamesIt) {
