@@ -1,5 +1,6 @@
 #include "launch/RankBody.h"
 #include "core/Executor.h"
+#include "launch/Cores.h"
 #include "launch/Crash.h"
 
 #include <algorithm>
@@ -67,6 +68,8 @@ Status loadAndRunCaught(const Job &job, unsigned rank) {
 void runRank(const Job &job, unsigned rank) {
   RankSlot &slot = job.slots[rank];
   CrashGuard guard(slot, job.finished);
+  if (!job.cores.empty())
+    stayOn(job.cores[rank]);
   Status status = loadAndRunCaught(job, rank);
   RankState state = RankState::done;
   if (!status) {

@@ -33,7 +33,8 @@ struct Job {
   TimeSpan *times = nullptr; // [step][rank]
   std::byte *host = nullptr; // the ports' images
   std::vector<TraceBuffer> traces;
-  int finished = -1; // an eventfd that a rank adds 1 to when it ends
+  std::vector<int> cores; // by rank, where each stays; empty when they run anywhere
+  int finished = -1;      // an eventfd that a rank adds 1 to when it ends
 };
 
 /// Loads and runs one rank to its end, and publishes how it ended.

@@ -1,4 +1,5 @@
 #include "launch/Session.h"
+#include "launch/Cores.h"
 #include "launch/Crash.h"
 #include "launch/RankBody.h"
 
@@ -48,6 +49,8 @@ Status Session::State::create(const LoadedPlan &plan, const RunOptions &options)
   job.options = options;
   job.fault = *fault;
   job.backend = backend.get();
+  if (options.bindsRanks)
+    job.cores = coresFor(plan.numRanks());
   job.ports = PortLayout::of(plan.plan());
 
   size_t ranks = plan.numRanks();

@@ -14,6 +14,7 @@ struct RunOptions {
   double timeoutSeconds = 60;    // the run is given up when no rank gets on for so long
   bool trace = false;            // keep times of the instructions of the latest steps
   double threadGraceSeconds = 3; // after a failure, how long ranks that are threads may take to stop
+  bool bindsRanks = true; // each rank stays on a core of its own where the run takes most of the host (see coresFor)
 };
 
 /// One run of a plan on this host. Inputs are set, run() starts the ranks, runs all steps and waits for the ranks to end, then outputs can be

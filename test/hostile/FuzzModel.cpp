@@ -29,7 +29,8 @@ static void compile(ModuleOp module) {
   options.devices = 2;
   planning::PlanReport report;
   if (succeeded(planning::planModule(module, options, report)))
-    expect(succeeded(run(module, [](OpPassManager &manager) { partition::buildPartitionPipeline(manager); })), "what was planned can be partitioned");
+    expect(succeeded(run(module, [](OpPassManager &manager) { partition::buildPartitionPipeline(manager); })),
+           "what was planned can be partitioned");
 }
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -11,7 +11,7 @@ namespace mpopt::run {
 struct Arguments {
   std::string plan, sourceDir, outputDir, traceFile, jsonFile;
   std::vector<std::string> inputs, checks; // name=file.npy
-  std::string ranks = "threads";
+  std::string ranks = "threads", bind = "cores";
   uint64_t repeat = 1, seed = 0;
   double tolerance = 1e-4, timeoutSeconds = 60;
 };

@@ -42,6 +42,11 @@ void addOptions(CLI::App &app, Arguments &args) {
   app.add_option("--ranks", args.ranks, "how ranks run: one thread or one process each")
       ->capture_default_str()
       ->check(CLI::IsMember({"threads", "processes"}));
+  app.add_option("--bind", args.bind,
+                 "cores: each rank stays on a core of its own when they take more than half of the host's; none: ranks "
+                 "run anywhere")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"cores", "none"}));
   app.add_option("--repeat", args.repeat, "number of steps, all on the same inputs")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));
@@ -162,7 +167,7 @@ Status execute(const Arguments &args) {
   if (!references)
     return tl::unexpected(references.error());
   auto session = Session::create(*plan, {args.ranks == "processes", args.repeat, args.timeoutSeconds,
-                                         !args.traceFile.empty(), /*threadGraceSeconds=*/0.05});
+                                         !args.traceFile.empty(), /*threadGraceSeconds=*/0.05, args.bind == "cores"});
   if (!session)
     return tl::unexpected(session.error());
   if (Status status = setInputs(args, plan->plan(), *session); !status)

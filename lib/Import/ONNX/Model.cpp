@@ -61,7 +61,8 @@ void checkNodes(const proto::GraphProto &graph, int version) {
     }
     for (const auto &[name, known] : schema->attributes())
       if (auto it = given.find(name); it == given.end() ? known.required : it->second->type() != known.type)
-        refuse(it == given.end() ? "lacks attribute '" + name + "'" : "has an attribute '" + name + "' of another type");
+        refuse(it == given.end() ? "lacks attribute '" + name + "'"
+                                 : "has an attribute '" + name + "' of another type");
   }
 }
 

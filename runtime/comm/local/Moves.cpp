@@ -1,4 +1,5 @@
 #include "comm/local/Moves.h"
+#include "comm/local/Copy.h"
 #include "comm/local/Pad.h"
 
 #include <algorithm>
@@ -11,6 +12,7 @@ Moves Moves::of(const plan::Collective &call, const BufferView &source, const Bu
   moves.sourceShape = source.shape;
   moves.resultShape = result.shape;
   moves.elementBytes = sizeOf(source.dtype);
+  moves.streams = result.bytes >= leastStreamedBytes();
   std::vector<int64_t> origin(source.shape.size());
   switch (call.kind()) {
   case plan::CollectiveKind::all_gather:
@@ -118,8 +120,16 @@ void Moves::run(std::span<const std::byte *const> from, std::byte *to, size_t se
     });
   for (size_t i = 0; i < list.size(); ++i) { // begin with different peers
     const Move &move = list[(self + i) % list.size()];
-    move.runs.copy(from[move.member], to);
+    constexpr uint64_t kLeastRun = 4096; // shorter ones begin and end inside of lines too often
+    move.runs.forEach([&](uint64_t f, uint64_t t, uint64_t bytes) {
+      if (streams && bytes >= kLeastRun)
+        streamCopy(to + t, from[move.member] + f, bytes);
+      else
+        std::memcpy(to + t, from[move.member] + f, bytes);
+    });
   }
+  if (streams)
+    endStream();
 }
 
 } // namespace mpopt::runtime

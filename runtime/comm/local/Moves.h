@@ -30,6 +30,7 @@ private:
 
   std::span<const int64_t> sourceShape, resultShape;
   size_t elementBytes = 0;
+  bool streams = false; // the result is too large for the caches
   std::vector<Move> list;
   std::vector<std::byte> pad;        // a row of what is written where the moves leave something
   std::vector<StridedRuns> padBoxes; // where that is, all of the result when the moves leave something inside it
