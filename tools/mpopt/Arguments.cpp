@@ -59,7 +59,9 @@ void addPlanningOptions(CLI::App &app, Arguments &arguments) {
       ->type_name("NAME=SIZE")
       ->allow_extra_args(false);
   app.add_option("-s,--strategy", arguments.strategy,
-                 "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel")
+                 "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel; with --train also "
+                 "pp=, cp=, "
+                 "mb=, interleave=, zero=, recompute=, schedule=")
       ->type_name("dp=2,tp=4");
   app.add_option("--pin", arguments.pin, "File with shardings that the plan must have")->type_name("FILE");
   app.add_option("--plan-json", arguments.planJson,

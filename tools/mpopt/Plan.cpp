@@ -8,6 +8,7 @@ CLI::App *addPlanCommand(CLI::App &app, PlanArguments &arguments) {
       "plan", "Plans and accounts without writing a plan: what was decided, what it costs; weights may be absent");
   addPlanningOptions(*command, arguments.common);
   addSweepOptions(*command, arguments.sweep);
+  addTrainOptions(*command, arguments.train);
   command
       ->add_option("--annotate", arguments.common.annotate,
                    "Writes the model with the plan as multi-device annotations (ONNX IR 11)")
@@ -20,6 +21,10 @@ CLI::App *addPlanCommand(CLI::App &app, PlanArguments &arguments) {
 int plan(PlanArguments arguments) {
   if (arguments.common.model.empty())
     return fail("give a model: mpopt plan MODEL.onnx --devices N; see mpopt plan --help");
+  if (arguments.train.train && !arguments.sweep.axes.empty())
+    return fail("--sweep is for inference plans; leave it out with --train");
+  if (arguments.train.train)
+    return planTrain(arguments.common, arguments.train);
   if (!arguments.sweep.axes.empty() && !arguments.common.annotate.empty())
     return fail("--sweep makes many plans, --annotate writes one; give one of the two");
   if (!arguments.sweep.axes.empty())

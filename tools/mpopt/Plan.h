@@ -2,12 +2,14 @@
 #define MPOPT_TOOLS_MPOPT_PLAN_H
 
 #include "Sweep.h"
+#include "Train.h"
 
 namespace mpopt {
 
 struct PlanArguments {
   Arguments common;
   SweepArguments sweep;
+  TrainArguments train;
 };
 
 /// Adds `mpopt plan`, which plans and accounts without writing a plan file.

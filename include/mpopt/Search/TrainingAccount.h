@@ -1,6 +1,7 @@
 #ifndef MPOPT_SEARCH_TRAININGACCOUNT_H
 #define MPOPT_SEARCH_TRAININGACCOUNT_H
 
+#include "mpopt/Search/GraphPlanner.h"
 #include "mpopt/Search/TrainingPlanner.h"
 
 #include <string>
@@ -18,6 +19,19 @@ namespace mpopt::search {
 ///   layouts, priced: how many the search told apart, and how many it had to simulate.
 /// Bytes and seconds are numbers; the same answer gives the same text.
 std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer);
+
+/// What a graph's blocks are called, and of which operators they are.
+struct BlockNames {
+  std::vector<std::string> names;
+  std::vector<std::string> operators;
+};
+
+/// The same of a graph: without model and tokens_per_second, samples_per_second instead of sequences_per_second, and with stages: first_device,
+/// devices, blocks (name, operators, split), busy_seconds, and bytes as above.
+std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks);
+
+/// "pp=1,mb=1024,zero=0": mb are the samples of one pass on all devices of a stage.
+std::string shortText(const GraphQuery &query, const GraphCandidate &plan);
 
 /// "dp=8,tp=4,pp=2,mb=1,schedule=1f1b,zero=1,recompute=none": a plan in short, as --strategy takes it where its stages are alike; "recompute=some"
 /// where they recompute some layers.

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <optional>
+#include <string_view>
 
 namespace mpopt::search {
 
@@ -16,6 +17,10 @@ struct LayoutPins {
   std::optional<cost::Recompute> recompute;
   std::optional<cost::Schedule> schedule;
 };
+
+/// Reads "dp=8,tp=4,pp=2,cp=1,ep=1,mb=2,interleave=2,zero=1,recompute=full,schedule=1f1b", any part of it. Errors: an unknown or repeated key,
+/// a value that the key does not have.
+Result<LayoutPins> parseLayoutPins(std::string_view text);
 
 struct TrainingQuery {
   const machine::Machine *machine = nullptr;

@@ -148,16 +148,6 @@ double seconds(const Stack &stack, const PassWork &work) {
   return larger <= 0 ? 0 : larger * std::pow(1 + std::pow(std::min(device, host) / larger, p), 1 / p);
 }
 
-/// The backward pass is one queue of kernels; its seconds are split in proportion to the work.
-PartSeconds seconds(const Stack &stack, const PartWork &work) {
-  PassWork backward = work.inputGradient;
-  backward += work.weightGradient;
-  double both = backward.device + backward.traffic;
-  double share = both > 0 ? work.weightGradient.device / both : 0;
-  double total = seconds(stack, backward);
-  return {seconds(stack, work.forward), total * (1 - share), total * share};
-}
-
 /// A profiled layer as a shape and a plan of its own, otherwise like the one asked for.
 void takeFrom(const LayerProfile &layer, TransformerShape &shape, TrainingPlan &plan) {
   shape.kvHeads = std::max<int64_t>(1, shape.kvHeads * layer.heads / shape.heads);
@@ -222,6 +212,15 @@ PassWork &PassWork::operator+=(const PassWork &other) {
   return *this;
 }
 
+PartSeconds secondsOf(const Stack &stack, const PartWork &work) {
+  PassWork backward = work.inputGradient;
+  backward += work.weightGradient;
+  double both = backward.device + backward.traffic;
+  double share = both > 0 ? work.weightGradient.device / both : 0;
+  double total = seconds(stack, backward);
+  return {seconds(stack, work.forward), total * (1 - share), total * share};
+}
+
 double productSeconds(const Machine &machine, const Stack &stack, DType type, int64_t batch, int64_t m, int64_t n,
                       int64_t k) {
   double size = bytesOf(type);
@@ -253,7 +252,7 @@ PartSeconds analyticLayerSeconds(const Machine &machine, const Stack &stack, con
                                  const TrainingPlan &plan) {
   PartWork work = layerWork(machine, stack, shape, plan);
   work.inputGradient += recomputed({machine, stack, shape, plan}, work);
-  return seconds(stack, work);
+  return secondsOf(stack, work);
 }
 
 PartSeconds layerSeconds(const Machine &machine, const Stack &stack, const TransformerShape &shape,
@@ -286,7 +285,7 @@ PartSeconds embeddingSeconds(const Machine &machine, const Stack &stack, const T
       reduceSeconds(machine, stack, tensorGroup(plan), values * bytesOf(wideType(plan))) * (1 - stack.tensorOverlap);
   work.forward.launches = 6;
   work.weightGradient.launches = 4;
-  return seconds(stack, work);
+  return secondsOf(stack, work);
 }
 
 int64_t localVocabulary(const Stack &stack, const TransformerShape &shape, const TrainingPlan &plan) {
@@ -313,7 +312,7 @@ PartSeconds logitSeconds(const Machine &machine, const Stack &stack, const Trans
   work.forward.launches = 20;
   work.inputGradient.launches = 14;
   work.weightGradient.launches = 2;
-  return seconds(stack, work);
+  return secondsOf(stack, work);
 }
 
 } // namespace mpopt::cost

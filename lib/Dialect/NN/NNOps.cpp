@@ -76,8 +76,9 @@ bool mpopt::nn::isInitTime(Value value) {
     Operation *op = work.pop_back_val().getDefiningOp();
     if (!op || op->getNumRegions() || !isPure(op))
       return false;
+    // The first operand first: what a residual connection passes is often that, and leads to the inputs past the layers.
     if (seen.insert(op).second)
-      llvm::append_range(work, op->getOperands());
+      llvm::append_range(work, llvm::reverse(op->getOperands()));
   }
   return true;
 }

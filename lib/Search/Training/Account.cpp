@@ -25,47 +25,88 @@ Json modelOf(const cost::TransformerShape &shape) {
           {"causal", shape.causal}};
 }
 
+void addNumbers(Json &stage, const cost::StagePrice &price) {
+  stage["busy_seconds"] = price.busy;
+  stage["memory_bytes"] = price.memory.total();
+  stage["weights_bytes"] = price.memory.weights;
+  stage["activations_bytes"] = price.memory.activations;
+  stage["working_bytes"] = price.memory.working;
+  stage["reserve_bytes"] = price.memory.reserve;
+}
+
 Json stageOf(const TrainingStage &stage, const cost::StagePrice &price) {
   const cost::TrainingPlan &plan = stage.layout;
   Json layers = Json::array();
   for (const cost::LayerRange &chunk : stage.chunks)
     layers.push_back({chunk.first, chunk.count});
-  return {{"first_device", stage.firstDevice},
-          {"devices", plan.tp * plan.dp * plan.cp},
-          {"tp", plan.tp},
-          {"dp", plan.dp},
-          {"cp", plan.cp},
-          {"ep", plan.ep},
-          {"microbatch", plan.microbatch},
-          {"layers", std::move(layers)},
-          {"recomputed",
-           {{"full", stage.recomputed[size_t(Recompute::Full)]},
-            {"selective", stage.recomputed[size_t(Recompute::Selective)]}}},
-          {"busy_seconds", price.busy},
+  Json result = {{"first_device", stage.firstDevice},
+                 {"devices", plan.tp * plan.dp * plan.cp},
+                 {"tp", plan.tp},
+                 {"dp", plan.dp},
+                 {"cp", plan.cp},
+                 {"ep", plan.ep},
+                 {"microbatch", plan.microbatch},
+                 {"layers", std::move(layers)},
+                 {"recomputed",
+                  {{"full", stage.recomputed[size_t(Recompute::Full)]},
+                   {"selective", stage.recomputed[size_t(Recompute::Selective)]}}}};
+  addNumbers(result, price);
+  return result;
+}
+
+Json stageOf(const GraphStage &stage, const cost::StagePrice &price, const BlockNames &blocks) {
+  Json parts = Json::array();
+  for (size_t i = 0; i < stage.words.size(); ++i)
+    parts.push_back({{"name", blocks.names[stage.first + i]},
+                     {"operators", blocks.operators[stage.first + i]},
+                     {"split", stage.words[i]}});
+  Json result = {{"first_device", stage.firstDevice}, {"devices", stage.devices}, {"blocks", std::move(parts)}};
+  addNumbers(result, price);
+  return result;
+}
+
+/// What plans of both kinds have.
+Json planOf(const cost::StepPrice &price, std::string text, cost::Schedule schedule, int64_t microbatches,
+            int64_t interleave, cost::StateSharding sharding, Json stages) {
+  return {{"text", std::move(text)},
+          {"seconds", price.seconds},
+          {"compute_seconds", price.compute},
+          {"bubble_seconds", price.bubble},
+          {"sync_seconds", price.sync},
+          {"optimizer_seconds", price.optimizer},
+          {"schedule", cost::name(schedule)},
+          {"microbatches", microbatches},
+          {"interleave", interleave},
+          {"zero", cost::name(sharding)},
           {"memory_bytes", price.memory.total()},
-          {"weights_bytes", price.memory.weights},
-          {"activations_bytes", price.memory.activations},
-          {"working_bytes", price.memory.working},
-          {"reserve_bytes", price.memory.reserve}};
+          {"memory", cost::name(price.memory.fit)},
+          {"stages", std::move(stages)}};
+}
+
+Json planOf(const GraphQuery &query, const GraphCandidate &plan, const BlockNames &blocks) {
+  Json stages = Json::array();
+  for (size_t i = 0; i < plan.stages.size(); ++i)
+    stages.push_back(stageOf(plan.stages[i], plan.price.stages[i], blocks));
+  return planOf(plan.price, shortText(query, plan), plan.schedule, plan.microbatches, 1, plan.sharding,
+                std::move(stages));
 }
 
 Json planOf(const TrainingCandidate &plan) {
   Json stages = Json::array();
   for (size_t i = 0; i < plan.stages.size(); ++i)
     stages.push_back(stageOf(plan.stages[i], plan.price.stages[i]));
-  return {{"text", shortText(plan)},
-          {"seconds", plan.price.seconds},
-          {"compute_seconds", plan.price.compute},
-          {"bubble_seconds", plan.price.bubble},
-          {"sync_seconds", plan.price.sync},
-          {"optimizer_seconds", plan.price.optimizer},
-          {"schedule", cost::name(plan.schedule)},
-          {"microbatches", plan.microbatches},
-          {"interleave", plan.interleave()},
-          {"zero", cost::name(plan.stages.front().layout.sharding)},
-          {"memory_bytes", plan.price.memory.total()},
-          {"memory", cost::name(plan.price.memory.fit)},
-          {"stages", std::move(stages)}};
+  return planOf(plan.price, shortText(plan), plan.schedule, plan.microbatches, plan.interleave(),
+                plan.stages.front().layout.sharding, std::move(stages));
+}
+
+/// The keys that come first in every account.
+template <typename Query> Json accountOf(const Query &query) {
+  return {{"machine", query.machine->name},
+          {"device", query.machine->device().name},
+          {"device_bytes", query.machine->device().memoryBytes},
+          {"stack", query.stack->name},
+          {"devices", query.devices},
+          {"global_batch", query.globalBatch}};
 }
 
 std::string recomputeText(const TrainingCandidate &plan) {
@@ -99,25 +140,44 @@ std::string shortText(const TrainingCandidate &plan) {
 std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer) {
   const TrainingCandidate &best = answer.plans.front();
   double seconds = best.price.seconds, flops = cost::modelFlops(query.shape, query.globalBatch);
-  Json account = {{"machine", query.machine->name},
-                  {"device", query.machine->device().name},
-                  {"device_bytes", query.machine->device().memoryBytes},
-                  {"stack", query.stack->name},
-                  {"devices", query.devices},
-                  {"global_batch", query.globalBatch},
-                  {"model", modelOf(query.shape)},
-                  {"flops_per_step", flops},
-                  {"seconds", seconds},
-                  {"lower_bound_seconds", answer.lowerBound},
-                  {"sequences_per_second", double(query.globalBatch) / seconds},
-                  {"tokens_per_second", double(query.globalBatch * query.shape.sequence) / seconds},
-                  {"tflops_per_device", flops / seconds / double(query.devices) * 1e-12},
-                  {"plan", planOf(best)},
-                  {"runners_up", Json::array()},
-                  {"layouts", answer.layouts},
-                  {"priced", answer.priced}};
+  Json account = accountOf(query);
+  account["model"] = modelOf(query.shape);
+  account["flops_per_step"] = flops;
+  account["seconds"] = seconds;
+  account["lower_bound_seconds"] = answer.lowerBound;
+  account["sequences_per_second"] = double(query.globalBatch) / seconds;
+  account["tokens_per_second"] = double(query.globalBatch * query.shape.sequence) / seconds;
+  account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
+  account["plan"] = planOf(best);
+  account["runners_up"] = Json::array();
+  account["layouts"] = answer.layouts;
+  account["priced"] = answer.priced;
   for (size_t i = 1; i < answer.plans.size(); ++i)
     account["runners_up"].push_back(planOf(answer.plans[i]));
+  return account.dump();
+}
+
+std::string shortText(const GraphQuery &query, const GraphCandidate &plan) {
+  std::string text =
+      "pp=" + std::to_string(plan.stages.size()) + ",mb=" + std::to_string(query.globalBatch / plan.microbatches);
+  if (plan.stages.size() > 1)
+    text += ",schedule=" + std::string(cost::name(plan.schedule));
+  return text + ",zero=" + std::string(cost::name(plan.sharding));
+}
+
+std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks) {
+  double seconds = answer.plans.front().price.seconds;
+  double flops = 3 * query.model->forwardFlops() * double(query.globalBatch);
+  Json account = accountOf(query);
+  account["flops_per_step"] = flops;
+  account["seconds"] = seconds;
+  account["lower_bound_seconds"] = answer.lowerBound;
+  account["samples_per_second"] = double(query.globalBatch) / seconds;
+  account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
+  account["plan"] = planOf(query, answer.plans.front(), blocks);
+  account["runners_up"] = Json::array();
+  for (size_t i = 1; i < answer.plans.size(); ++i)
+    account["runners_up"].push_back(planOf(query, answer.plans[i], blocks));
   return account.dump();
 }
 

@@ -31,6 +31,10 @@ struct PartSeconds {
   double backward() const { return inputGradient + weightGradient; }
 };
 
+/// Seconds of a part from its work: device and host side by side (overlapNorm). The backward pass is one queue of kernels; its seconds are
+/// split in proportion to the work.
+PartSeconds secondsOf(const machine::Stack &stack, const PartWork &work);
+
 /// A product's seconds: arithmetic by tiles and waves (cost::matmulSeconds) over the stack's share, or its operands' way
 /// through memory if longer. Rows of a matrix that are no multiple of 16 bytes keep tensor cores from full-width loads
 /// (NVIDIA, Matrix Multiplication Background User's Guide); such a product runs at under a third of the rate.

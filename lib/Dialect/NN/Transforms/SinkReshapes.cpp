@@ -37,7 +37,7 @@ void joinLast(SmallVector<int64_t> &from, int64_t size) {
 
 std::optional<Merge> matchMerge(Value value) {
   auto op = value.getDefiningOp<ReshapeOp>();
-  if (!op || isInitTime(op) || llvm::is_contained(shapeOf(op), 0) || shapeOf(op).empty())
+  if (!op || llvm::is_contained(shapeOf(op), 0) || shapeOf(op).empty())
     return std::nullopt;
   Merge merge{op.getInput(), SmallVector<int64_t>(shapeOf(op.getInput())), SmallVector<int64_t>(shapeOf(op)), 0};
   joinLast(merge.from, merge.to.back());
@@ -47,8 +47,9 @@ std::optional<Merge> matchMerge(Value value) {
   while (merge.kept < static_cast<int64_t>(rank) &&
          merge.from[merge.from.size() - 1 - merge.kept] == merge.to[rank - 1 - merge.kept])
     ++merge.kept;
-  // Where all is kept only ones are lost.
-  return merge.kept > 0 && merge.kept < static_cast<int64_t>(rank) ? std::optional(merge) : std::nullopt;
+  // Where all is kept only ones are lost. What needs the longest to find out comes last.
+  bool loses = merge.kept > 0 && merge.kept < static_cast<int64_t>(rank);
+  return loses && !isInitTime(op) ? std::optional(merge) : std::nullopt;
 }
 
 bool isUnary(Operation *op) {

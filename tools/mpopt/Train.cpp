@@ -1,0 +1,193 @@
+#include "Train.h"
+#include "Diagnostics.h"
+#include "OutputFiles.h"
+#include "TrainReport.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mpopt/Import/ONNX/Inspect.h"
+#include "mpopt/Planning/Training.h"
+#include "mpopt/Search/TrainingAccount.h"
+#include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/raw_ostream.h"
+
+namespace mpopt {
+namespace {
+
+/// Options of inference plans, which a training plan does not have.
+std::string foreignOption(const Arguments &arguments) {
+  return !arguments.pin.empty()             ? "--pin"
+         : !arguments.planJson.empty()      ? "--plan-json"
+         : !arguments.annotate.empty()      ? "--annotate"
+         : !arguments.report.empty()        ? "--report"
+         : arguments.objective != "latency" ? "--objective"
+                                            : "";
+}
+
+/// The global batch says how many samples there are, so the inputs' first dimension need not: it is bound to 2 where it is open.
+std::vector<std::string> withBatch(const Arguments &arguments, const ModelSummary &summary) {
+  std::vector<std::string> dims = arguments.dims;
+  auto isBound = [&](llvm::StringRef name) {
+    return llvm::any_of(dims, [&](llvm::StringRef dim) { return dim.split('=').first == name; });
+  };
+  for (const PortSummary &input : summary.inputs)
+    if (!input.dims.empty() && !input.dims[0].symbol.empty() && !isBound(input.dims[0].symbol) && !isBound(input.name))
+      dims.push_back(input.dims[0].symbol + "=2");
+  return dims;
+}
+
+cost::Precision precisionOf(llvm::StringRef name) {
+  return llvm::StringSwitch<cost::Precision>(name)
+      .Case("f32", cost::Precision::Float32)
+      .Case("pure16", cost::Precision::Pure16)
+      .Case("mixed8", cost::Precision::Mixed8)
+      .Case("mixed4", cost::Precision::Mixed4)
+      .Default(cost::Precision::Mixed16);
+}
+
+/// Imports the model; nothing after an error, which is printed.
+mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context, const Arguments &arguments) {
+  auto summary = inspectModel(arguments.model);
+  if (!summary) {
+    fail(summary.error().message);
+    return nullptr;
+  }
+  DiagnosticPrinter printer(&context);
+  Progress progress;
+  CompileOptions options;
+  options.model = arguments.model;
+  options.dims = withBatch(arguments, *summary);
+  options.until = Stage::NN;
+  options.progress = [&](llvm::StringRef phase) { progress.begin(phase); };
+  auto result = compile(context, options);
+  progress.clear();
+  return failed(result) ? nullptr : std::move(result->module);
+}
+
+/// What a step of either kind of model is planned for.
+struct Setting {
+  machine::Machine machine;
+  machine::Stack stack;
+  search::LayoutPins pins;
+  cost::Precision precision = cost::Precision::Mixed16;
+  machine::DType type = machine::DType::BF16;
+};
+
+Result<Setting> readSetting(const Arguments &common, const TrainArguments &arguments) {
+  if (std::string option = foreignOption(common); !option.empty())
+    return error(option + " is for inference plans; leave it out with --train");
+  if (arguments.globalBatchOption->count() == 0)
+    return error("--train needs --global-batch N, the sequences or images of a step");
+  auto machine = machine::load(common.machine);
+  if (!machine)
+    return tl::unexpected<Error>(machine.error());
+  auto stack = machine::loadStack(arguments.stack);
+  if (!stack)
+    return tl::unexpected<Error>(stack.error());
+  auto pins = search::parseLayoutPins(common.strategy);
+  if (!pins)
+    return error("--strategy '" + common.strategy + "': " + pins.error().message);
+  bool hasBF16 = machine->device().peak[static_cast<size_t>(machine::DType::BF16)] > 0;
+  return Setting{std::move(*machine), std::move(*stack), *pins, precisionOf(arguments.precision),
+                 hasBF16 ? machine::DType::BF16 : machine::DType::F16};
+}
+
+/// Plans and prints; the account as JSON.
+Result<std::string> planLayers(const planning::TrainingModel &model, const Setting &setting, int64_t devices,
+                               int64_t globalBatch) {
+  search::TrainingQuery query;
+  query.machine = &setting.machine;
+  query.stack = &setting.stack;
+  query.shape = *model.transformer;
+  query.devices = devices;
+  query.globalBatch = globalBatch;
+  query.precision = setting.precision;
+  query.type = setting.type;
+  query.pins = setting.pins;
+  auto answer = search::planTraining(query);
+  if (!answer)
+    return tl::unexpected<Error>(answer.error());
+  printTraining(model, query, *answer, llvm::outs());
+  return search::trainingAccount(query, *answer);
+}
+
+/// What --strategy may say of a graph whose blocks are split one by one.
+Status readGraphPins(const search::LayoutPins &pins, search::GraphQuery &query) {
+  if (pins.dp || pins.tp || pins.cp || pins.ep || pins.interleave || pins.recompute)
+    return error("--strategy: the model is no stack of equal transformer layers, so its blocks are split one by one; "
+                 "only pp, mb, zero and schedule can be forced");
+  query.stages = pins.pp;
+  query.microbatch = pins.microbatch;
+  query.schedule = pins.schedule;
+  query.sharding = pins.sharding;
+  return {};
+}
+
+Result<std::string> planBlocks(mlir::func::FuncOp main, const Setting &setting, int64_t devices, int64_t globalBatch) {
+  search::GraphQuery query;
+  query.machine = &setting.machine;
+  query.stack = &setting.stack;
+  query.devices = devices;
+  query.globalBatch = globalBatch;
+  query.precision = setting.precision;
+  query.type = setting.type;
+  if (Status status = readGraphPins(setting.pins, query); !status)
+    return tl::unexpected<Error>(status.error());
+  bool wide = setting.precision == cost::Precision::Float32;
+  auto graph =
+      planning::makeTrainingGraph(main, {&setting.machine, &setting.stack, wide ? machine::DType::F32 : setting.type});
+  if (!graph)
+    return tl::unexpected<Error>(graph.error());
+  query.model = graph->get();
+  auto answer = search::planGraph(query);
+  if (!answer)
+    return tl::unexpected<Error>(answer.error());
+  printTraining(**graph, query, *answer, llvm::outs());
+  search::BlockNames names;
+  for (int64_t block = 0; block < (*graph)->blocks(); ++block) {
+    names.names.push_back((*graph)->name(block));
+    names.operators.push_back((*graph)->operators(block));
+  }
+  return search::trainingAccount(query, *answer, names);
+}
+
+} // namespace
+
+void addTrainOptions(CLI::App &app, TrainArguments &arguments) {
+  app.add_flag("--train", arguments.train,
+               "Plans a training step of this forward model: pipeline stages, layouts, microbatches, schedule, "
+               "recomputation, sharding of state");
+  arguments.globalBatchOption =
+      app.add_option("--global-batch", arguments.globalBatch, "With --train: sequences (or images) per step")
+          ->type_name("N");
+  app.add_option("--stack", arguments.stack,
+                 "With --train: what the training program makes of the machine; a name of machines/stacks or a file")
+      ->type_name("FILE|NAME")
+      ->capture_default_str();
+  app.add_option("--precision", arguments.precision,
+                 "With --train: f32, mixed16 (32-bit master weights), pure16, mixed8 or mixed4")
+      ->check(CLI::IsMember({"f32", "mixed16", "pure16", "mixed8", "mixed4"}))
+      ->capture_default_str();
+}
+
+int planTrain(const Arguments &common, const TrainArguments &arguments) {
+  auto setting = readSetting(common, arguments);
+  if (!setting)
+    return fail(setting.error().message);
+  auto json = openOutput(common.json, "--json", {common.model});
+  if (!json)
+    return fail(json.error().message);
+  mlir::DialectRegistry registry;
+  registerAll(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(context, common);
+  if (!module)
+    return 1;
+  auto main = module->lookupSymbol<mlir::func::FuncOp>("main");
+  planning::TrainingModel model = planning::readTrainingModel(main);
+  auto account = model.transformer ? planLayers(model, *setting, common.devices, arguments.globalBatch)
+                                   : planBlocks(main, *setting, common.devices, arguments.globalBatch);
+  if (!account)
+    return fail(account.error().message);
+  return *json ? finishOutput(**json, *account + "\n", "--json") : 0;
+}
+
+} // namespace mpopt
