@@ -6,6 +6,7 @@ import pathlib
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
@@ -69,6 +70,31 @@ def print_deep():
     print()
 
 
+def print_graphs():
+    """What a user waits for: the same from ONNX graphs. Importing takes time in proportion to the graph, whatever is planned."""
+    sys.path.insert(0, str(fidelity.ROOT / "python"))
+    from mpopt.models.graph import save
+    from mpopt.models.presets import build
+    tool = fidelity.TOOL.parent / "mpopt"
+
+    def seconds(*arguments):
+        start = time.monotonic()
+        run = subprocess.run([tool, *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if run.returncode:
+            sys.exit(run.stderr.strip())
+        return time.monotonic() - start
+
+    print(f"{'ONNX graph':24} {'import s':>9} {'import and plan s':>18}")
+    for name, layers, devices in (("gpt-39b", 24, 64), ("gpt-39b", 48, 64), ("gpt3-175b", 96, 1024), ("gpt-39b", 384, 1024), ("gpt-1t", 128, 16384)):
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "model.onnx"
+            save(build(name, layers=layers), str(path))
+            imported = seconds(path, "--emit=nn", "--dim", "batch=2", "--dim", "sequence=1024")
+            planned = seconds("plan", path, "--train", "--global-batch", 3072, "--devices", devices, "--machine", "a100-80", "--dim", "sequence=1024")
+        print(f"{name + ', ' + str(layers) + ' layers':24} {imported:9.2f} {planned:18.2f}")
+    print()
+
+
 # The planner's own choice against published plans.
 
 def task_of(row):
@@ -118,6 +144,7 @@ def main():
     if not arguments.data:
         print_large()
         print_deep()
+        print_graphs()
         return 0
     if not pathlib.Path(arguments.data).is_file():
         parser.error(f"cannot read '{arguments.data}'; check the path")

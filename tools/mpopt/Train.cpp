@@ -18,6 +18,7 @@ std::string foreignOption(const Arguments &arguments) {
          : !arguments.planJson.empty()      ? "--plan-json"
          : !arguments.annotate.empty()      ? "--annotate"
          : !arguments.report.empty()        ? "--report"
+         : arguments.explain                ? "--explain"
          : arguments.objective != "latency" ? "--objective"
                                             : "";
 }

@@ -34,7 +34,7 @@ std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, 
 std::string shortText(const GraphQuery &query, const GraphCandidate &plan);
 
 /// "dp=8,tp=4,pp=2,mb=1,schedule=1f1b,zero=1,recompute=none": a plan in short, as --strategy takes it where its stages are alike; "recompute=some"
-/// where they recompute some layers.
+/// where they recompute some layers. Of stages that differ: "pp=3,devices=4+2+2,schedule=1f1b,zero=1,recompute=none".
 std::string shortText(const TrainingCandidate &plan);
 
 } // namespace mpopt::search

@@ -51,6 +51,8 @@ struct TrainingCandidate {
   cost::StepPrice price;
 
   int64_t interleave() const { return static_cast<int64_t>(stages.front().chunks.size()); }
+  /// Whether all stages share their devices out in the same way.
+  bool isUniform() const;
 };
 
 struct TrainingAnswer {

@@ -121,15 +121,28 @@ std::string recomputeText(const TrainingCandidate &plan) {
 
 } // namespace
 
+bool TrainingCandidate::isUniform() const {
+  return std::all_of(stages.begin(), stages.end(), [&](const TrainingStage &stage) {
+    const cost::TrainingPlan &a = stage.layout, &b = stages.front().layout;
+    return a.tp == b.tp && a.dp == b.dp && a.cp == b.cp && a.ep == b.ep;
+  });
+}
+
 std::string shortText(const TrainingCandidate &plan) {
   const cost::TrainingPlan &layout = plan.stages.front().layout;
-  std::string text = "dp=" + std::to_string(layout.dp) + ",tp=" + std::to_string(layout.tp) +
-                     ",pp=" + std::to_string(plan.stages.size());
-  if (layout.cp > 1)
-    text += ",cp=" + std::to_string(layout.cp);
-  if (layout.ep > 1)
-    text += ",ep=" + std::to_string(layout.ep);
-  text += ",mb=" + std::to_string(layout.microbatch);
+  std::string text = "pp=" + std::to_string(plan.stages.size());
+  if (plan.isUniform()) {
+    text = "dp=" + std::to_string(layout.dp) + ",tp=" + std::to_string(layout.tp) + "," + text;
+    if (layout.cp > 1)
+      text += ",cp=" + std::to_string(layout.cp);
+    if (layout.ep > 1)
+      text += ",ep=" + std::to_string(layout.ep);
+    text += ",mb=" + std::to_string(layout.microbatch);
+  } else {
+    for (size_t i = 0; i < plan.stages.size(); ++i)
+      text += (i ? "+" : ",devices=") +
+              std::to_string(plan.stages[i].layout.tp * plan.stages[i].layout.dp * plan.stages[i].layout.cp);
+  }
   if (plan.stages.size() > 1)
     text += ",schedule=" + std::string(cost::name(plan.schedule));
   if (plan.interleave() > 1)

@@ -8,10 +8,13 @@ using cost::Recompute;
 
 namespace {
 
-/// What tells runners-up apart.
+/// What tells runners-up apart: stages, and the ways of the first, or 0 where stages differ.
 std::array<int64_t, 5> sharesOf(const TrainingCandidate &candidate) {
   const cost::TrainingPlan &plan = candidate.stages.front().layout;
-  return {static_cast<int64_t>(candidate.stages.size()), plan.tp, plan.dp, plan.cp, plan.ep};
+  auto stages = static_cast<int64_t>(candidate.stages.size());
+  if (!candidate.isUniform())
+    return {stages, 0, 0, 0, 0};
+  return {stages, plan.tp, plan.dp, plan.cp, plan.ep};
 }
 
 /// Keeps the best candidate of each way to share the devices out.
@@ -43,6 +46,7 @@ public:
                                                        frame.cell->plan().ep};
     });
   }
+  const std::vector<TrainingCandidate> &known() const { return plans; }
   std::vector<TrainingCandidate> take() { return std::move(plans); }
 
 private:
@@ -59,6 +63,39 @@ Status checkQuery(const TrainingQuery &query) {
   cost::TrainingPlan whole;
   whole.globalBatch = query.globalBatch;
   return cost::check(query.shape, whole);
+}
+
+/// Numbers of sequences per pass and shardings of state that did well: stages of different sizes are tried with those; where no uniform plan is
+/// known, with any. None where the choices that were forced leave stages alike, or where experts tie data parallelism down.
+std::vector<Frame> mixedSeeds(const TrainingQuery &query, Cells &cells, const std::vector<TrainingCandidate> &known) {
+  const LayoutPins &pins = query.pins;
+  bool alike = pins.tp || pins.pp || pins.dp || pins.cp || pins.ep || pins.microbatch || pins.interleave ||
+               pins.schedule.value_or(cost::Schedule::OneForwardOneBackward) != cost::Schedule::OneForwardOneBackward;
+  std::vector<Frame> seeds;
+  if (alike || query.shape.experts > 1 || query.shape.layers < 2)
+    return seeds;
+  for (int64_t samples : divisorsOf(known.empty() ? query.globalBatch : 1)) {
+    Frame frame;
+    frame.cell = cells.get(1, 1, 1, samples);
+    frame.microbatches = query.globalBatch / samples;
+    frame.sharding = pins.sharding.value_or(cost::StateSharding::Optimizer);
+    if (known.empty() && frame.microbatches > 1)
+      seeds.push_back(frame);
+  }
+  for (const TrainingCandidate &candidate : known) {
+    const cost::TrainingPlan &plan = candidate.stages.front().layout;
+    Frame frame;
+    frame.cell = cells.get(plan.tp, plan.cp, plan.ep, plan.microbatch);
+    frame.dp = plan.dp;
+    frame.microbatches = candidate.microbatches;
+    frame.sharding = plan.sharding;
+    bool isNew = std::none_of(seeds.begin(), seeds.end(), [&](const Frame &seed) {
+      return seed.microbatches == frame.microbatches && seed.sharding == frame.sharding;
+    });
+    if (isNew && frame.microbatches > 1)
+      seeds.push_back(frame);
+  }
+  return seeds;
 }
 
 /// Why there is no plan: whether any memory would do.
@@ -101,6 +138,11 @@ Result<TrainingAnswer> planTraining(const TrainingQuery &query) {
       continue;
     ++answer.priced;
     if (std::optional<TrainingCandidate> candidate = fill(query, frame))
+      ranking.add(std::move(*candidate));
+  }
+  for (const Frame &seed : mixedSeeds(query, cells, ranking.known())) {
+    ++answer.priced;
+    if (std::optional<TrainingCandidate> candidate = fillMixed(query, cells, seed))
       ranking.add(std::move(*candidate));
   }
   answer.plans = ranking.take();

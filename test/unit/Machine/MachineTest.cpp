@@ -40,7 +40,7 @@ TEST(DType, NamesReadBack) {
 
 TEST(Machine, EveryShippedMachineLoadsAndRoundTrips) {
   EXPECT_THAT(shippedMachines(), testing::IsSupersetOf({"v100", "a100-40", "a100-80", "h100", "h200", "b200", "b300",
-                                                        "gb200", "gb300", "t4", "v100-16", "host"}));
+                                                        "gb200", "gb300", "t4", "v100-16", "v100-t4", "host"}));
   for (const std::string &name : shippedMachines()) {
     Result<Machine> machine = load(name);
     ASSERT_TRUE(machine.has_value()) << machine.error().message;

@@ -75,7 +75,7 @@ template <typename Visit> void eachPlan(const TrainingQuery &query, Visit visit)
 TEST_F(TrainingPlannerTest, IsNoWorseThanAnyUniformPlan) {
   std::mt19937 random(7);
   int planned = 0, better = 0;
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < 120; ++i) {
     TrainingQuery query = queryOf(random);
     double best = kForbidden;
     eachPlan(query, [&](const TrainingPlan &plan) {
@@ -104,8 +104,8 @@ TEST_F(TrainingPlannerTest, IsNoWorseThanAnyUniformPlan) {
     EXPECT_EQ(layers, query.shape.layers) << i;
     EXPECT_EQ(devices, query.devices) << i;
   }
-  EXPECT_GT(planned, 120);
-  EXPECT_GT(better, 5); // uneven stages or partial recomputation
+  EXPECT_GT(planned, 70);
+  EXPECT_GT(better, 3); // uneven stages or partial recomputation
 }
 
 TEST_F(TrainingPlannerTest, KeepsToWhatIsPinned) {
@@ -134,6 +134,33 @@ TEST_F(TrainingPlannerTest, KeepsToWhatIsPinned) {
       EXPECT_EQ(stage.recomputed, (std::array<int64_t, 3>{0, 0, stage.chunks[0].count}));
     }
   }
+}
+
+TEST_F(TrainingPlannerTest, StagesOfDifferentSizesUseWhatDoesNotDivide) {
+  std::mt19937 random(3);
+  TrainingQuery query = queryOf(random);
+  machine.devices[0].memoryBytes = 30e9;
+  query.shape.layers = 5; // for 7 devices: not 7 stages, nor 7 ways to split 8 heads or 32 sequences
+  query.shape.heads = query.shape.kvHeads = 8;
+  query.devices = 7;
+  query.globalBatch = 32;
+  auto answer = planTraining(query);
+  ASSERT_TRUE(answer) << answer.error().message;
+  const TrainingCandidate &plan = answer->plans[0];
+  EXPECT_FALSE(plan.isUniform());
+  int64_t layers = 0, devices = 0;
+  for (const TrainingStage &stage : plan.stages) {
+    EXPECT_EQ(stage.firstDevice, devices);
+    devices += stage.layout.tp * stage.layout.cp * stage.layout.dp;
+    layers += stage.chunks[0].count;
+    EXPECT_EQ(stage.layout.microbatches(), plan.microbatches);
+  }
+  EXPECT_EQ(devices, 7);
+  EXPECT_EQ(layers, 5);
+  EXPECT_LE(answer->lowerBound, plan.price.seconds);
+  EXPECT_DOUBLE_EQ(priceCandidate(query, plan).seconds, plan.price.seconds);
+  query.pins.tp = 1;
+  EXPECT_FALSE(planTraining(query));
 }
 
 TEST_F(TrainingPlannerTest, SaysWhyThereIsNoPlan) {
