@@ -243,7 +243,10 @@ private:
     const Decision &decision = decisionOf(number);
     layout.runnerUpState = other->optimal ? RunnerUp::Exact : RunnerUp::Found;
     layout.runnerUp = layouts.words(decision.op, (*decision.options)[other->choice[operators[number]]]);
-    layout.runnerUpSeconds = std::max(0.0, other->cost - solution.cost);
+    // Where the plan is not known to be the best, another may turn out to be better.
+    layout.runnerUpSeconds = other->cost - solution.cost;
+    if (solution.optimal)
+      layout.runnerUpSeconds = std::max(0.0, layout.runnerUpSeconds);
   }
 
   const Model &model;

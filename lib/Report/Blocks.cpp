@@ -1,10 +1,20 @@
 #include "Sections.h"
+#include <cmath>
 
 using llvm::raw_ostream;
 using llvm::StringRef;
 
 namespace mpopt::report {
 namespace {
+
+/// Where there are many blocks, those of less than that share of the step are told in short.
+constexpr size_t kManyBlocks = 24;
+constexpr double kSmallShare = 0.02;
+
+/// Of all copies.
+double secondsOf(const json::Object &block) {
+  return number(block, "count") * (number(block, "compute_seconds") + number(block, "communication_seconds"));
+}
 
 std::string collectivesOf(const json::Object &object) {
   std::string result;
@@ -67,8 +77,10 @@ std::string runnerUpText(const json::Object &layout, double step) {
   if (!other)
     return "no other way";
   double more = number(*other, "seconds_more");
-  return (other->getBoolean("exact").value_or(false) ? "+" : "at most +") + secondsText(more) + " (" +
-         percentText(more, step) + ") as " + text(*other, "layout");
+  bool exact = other->getBoolean("exact").value_or(false);
+  std::string sign = more < 0 ? "−" : exact ? "+" : "at most +"; // less: the plan is not the best one
+  return sign + secondsText(std::abs(more)) + " (" + percentText(std::abs(more), step) + ") as " +
+         text(*other, "layout");
 }
 
 } // namespace
@@ -77,11 +89,7 @@ void writeBlocks(const json::Object &account, raw_ostream &os) {
   const json::Array &blocks = list(account, "blocks");
   if (blocks.empty())
     return;
-  constexpr size_t kManyBlocks = 24;
   double step = number(account, "predicted_seconds"), most = 0;
-  auto secondsOf = [](const json::Object &block) {
-    return number(block, "count") * (number(block, "compute_seconds") + number(block, "communication_seconds"));
-  };
   for (const json::Value &value : blocks)
     most = std::max(most, secondsOf(*value.getAsObject()));
   openSection(os, "blocks", "The model by blocks");
@@ -99,7 +107,6 @@ void writeBlocks(const json::Object &account, raw_ostream &os) {
   };
   for (const json::Value &value : blocks) {
     const json::Object &block = *value.getAsObject();
-    constexpr double kSmallShare = 0.02;
     if (blocks.size() > kManyBlocks && secondsOf(block) < kSmallShare * step) {
       small.push_back(&block);
       continue;
@@ -126,7 +133,9 @@ void writeDecisions(const json::Object &account, raw_ostream &os) {
     if (layouts.empty())
       continue;
     double count = number(block, "count");
-    os << "<details open><summary><h3>" << nameOf(block) << (count > 1 ? " ×" + plain(count) : "")
+    bool large = blocks.size() <= kManyBlocks || secondsOf(block) >= kSmallShare * step;
+    os << "<details" << (large ? " open" : "") << "><summary><h3>" << nameOf(block)
+       << (count > 1 ? " ×" + plain(count) : "")
        << "</h3></summary>\n<table><colgroup><col style=\"width:8%\"><col style=\"width:27%\"><col "
           "style=\"width:20%\"><col "
           "style=\"width:9%\"><col style=\"width:9%\"><col "

@@ -2,6 +2,7 @@
 #include "Sections.h"
 #include "mpopt/Report/Report.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <cmath>
 
 using llvm::formatv;
 using llvm::raw_ostream;
@@ -87,10 +88,12 @@ void writeSummary(const json::Object &account, raw_ostream &os) {
   os << "</div>\n";
   if (const json::Object *other = account.getObject("runner_up")) {
     double copies = number(*other, "copies");
-    os << "<p>The runner-up takes "
-       << figure("runner_up_seconds", number(*other, "seconds"), secondsText(number(*other, "seconds"))) << " ("
-       << (other->getBoolean("exact").value_or(false) ? "" : "at most ") << "+"
-       << secondsText(number(*other, "seconds_more")) << ", " << percentText(number(*other, "seconds_more"), step)
+    double more = number(*other, "seconds_more");
+    std::string sign = more < 0 ? "−" : other->getBoolean("exact").value_or(false) ? "+" : "at most +";
+    os << (more < 0 ? "<p class=\"warn\">The search ended before it found the best plan. A better one takes "
+                    : "<p>The runner-up takes ")
+       << figure("runner_up_seconds", number(*other, "seconds"), secondsText(number(*other, "seconds"))) << " (" << sign
+       << secondsText(std::abs(more)) << ", " << percentText(std::abs(more), step)
        << "): " << escaped(text(*other, "op")) << " <code>" << escaped(text(*other, "node")) << "</code>"
        << (copies > 1 ? " in all " + plain(copies) + " copies" : "") << " " << escaped(text(*other, "other"))
        << " instead of " << escaped(text(*other, "layout")) << ".</p>\n";

@@ -106,6 +106,7 @@ static Solution finish(const Problem &problem, const Model &model, const std::ve
   solution.peak = peakUsage(problem, solution.choice);
   solution.lowerBound = std::min(bound, solution.cost);
   solution.optimal =
+      solution.lowerBound != -kForbidden &&
       solution.cost - solution.lowerBound <= 1e-9 * std::max(std::abs(solution.cost), std::abs(solution.lowerBound));
   return solution;
 }

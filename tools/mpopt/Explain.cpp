@@ -1,6 +1,7 @@
 #include "Explain.h"
 #include "Text.h"
 #include "llvm/Support/FormatVariadic.h"
+#include <cmath>
 
 using llvm::formatv;
 namespace json = llvm::json;
@@ -25,8 +26,10 @@ std::string runnerUpText(const json::Object &layout, double stepSeconds) {
   if (!other)
     return "no other way";
   double more = number(*other, "seconds_more");
-  return (other->getBoolean("exact").value_or(false) ? "+" : "at most +") + timeText(more) + " (" +
-         percent(more, stepSeconds) + ") as " + text(*other, "layout");
+  bool exact = other->getBoolean("exact").value_or(false);
+  std::string sign = more < 0 ? "-" : exact ? "+" : "at most +"; // less: the plan is not the best one
+  return sign + timeText(std::abs(more)) + " (" + percent(std::abs(more), stepSeconds) + ") as " +
+         text(*other, "layout");
 }
 
 void printBlock(const json::Object &block, double stepSeconds, llvm::raw_ostream &os) {

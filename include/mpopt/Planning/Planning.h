@@ -34,7 +34,8 @@ struct LayoutReport {
   double computeSeconds = 0, commSeconds = 0;
   RunnerUp runnerUpState = RunnerUp::Skipped;
   std::string runnerUp; ///< The best other words, when in every copy of the block the operator is spread otherwise.
-  double runnerUpSeconds = 0; ///< How much more the step would take with it, everything else chosen anew.
+  /// How much more the step would take with it, everything else chosen anew; less than 0 where the plan is not the best one.
+  double runnerUpSeconds = 0;
 };
 
 /// Operators of no great interest that are spread in the same words.
