@@ -64,8 +64,10 @@ cost::Collective collectiveOf(shd::OpWork::Internal::Kind kind) {
 
 unsigned Prices::intern(shd::ShardingAttr sharding) {
   auto [it, isNew] = ids.try_emplace(sharding, shardings.size());
-  if (isNew)
+  if (isNew) {
     shardings.push_back(sharding);
+    plains.push_back(PlainSharding::of(sharding, mesh));
+  }
   return it->second;
 }
 
@@ -84,57 +86,91 @@ double Prices::reshard(unsigned from, unsigned to, RankedTensorType type) {
   if (from == to)
     return 0;
   llvm::DenseMap<std::pair<unsigned, unsigned>, double> &known = reshards[type];
-  if (auto it = known.find({from, to}); it != known.end())
+  auto [it, isNew] = known.try_emplace({from, to}, 0);
+  if (!isNew)
     return it->second;
-  std::pair<unsigned, unsigned> plain = relabelled(from, to);
-  auto [it, isNew] = known.try_emplace(plain, 0);
-  if (isNew)
-    it->second = findReshard(plain.first, plain.second, type);
-  return known[{from, to}] = it->second;
+  double seconds = findReshard(from, to, type);
+  return known[{from, to}] = seconds;
 }
 
-/// The same two shardings with axes renamed in order of use. Axes that nothing tells apart cost the same, so one search serves all such pairs.
-std::pair<unsigned, unsigned> Prices::relabelled(unsigned from, unsigned to) {
-  SmallVector<int> names(mesh.size(), -1);
-  SmallVector<bool> taken(mesh.size(), false);
-  auto rename = [&](StringAttr name) {
-    int axis = mesh.indexOf(name);
+/// Axes that nothing tells apart cost the same. Renaming them in the order in which a sharding uses them lets one search serve all shardings
+/// that are the same but for their names. Returns the number of the renaming.
+unsigned Prices::renamingOf(unsigned id) {
+  if (renamingIds.size() <= id)
+    renamingIds.resize(plains.size(), -1);
+  if (renamingIds[id] >= 0)
+    return renamingIds[id];
+  Renaming names(mesh.size(), -1);
+  SmallVector<bool, 16> taken(mesh.size(), false);
+  auto rename = [&](int axis) {
     for (size_t other = 0; names[axis] < 0; ++other) {
       const machine::MeshAxis &a = mesh.mesh.axes[axis], &b = mesh.mesh.axes[other];
       if (a.level != b.level || a.size != b.size || taken[other])
         continue;
       taken[other] = true;
-      names[axis] = other;
+      names[axis] = static_cast<int>(other);
     }
-    return mesh.axes[names[axis]];
   };
-  auto apply = [&](shd::ShardingAttr sharding, bool partial) {
-    MLIRContext *context = sharding.getContext();
-    SmallVector<shd::DimShardingAttr> dims;
-    for (shd::DimShardingAttr dim : sharding.getDims())
-      dims.push_back(shd::DimShardingAttr::get(context, llvm::map_to_vector(dim.getAxes(), rename), dim.getBlock()));
-    SmallVector<StringAttr> unreduced;
-    if (partial)
-      unreduced = llvm::map_to_vector(sharding.getUnreduced(), rename);
-    llvm::sort(unreduced, [&](StringAttr a, StringAttr b) { return mesh.indexOf(a) < mesh.indexOf(b); });
-    return shd::ShardingAttr::get(context, sharding.getMesh(), dims, unreduced, sharding.getReduce());
-  };
-  // First the dimensions, where the order of axes counts, so that more pairs come out equal.
-  apply(shardings[from], false);
-  apply(shardings[to], false);
-  shd::ShardingAttr first = apply(shardings[from], true), second = apply(shardings[to], true);
-  return {intern(first), intern(second)};
+  for (const PlainSharding::Axes &axes : plains[id].dims)
+    llvm::for_each(axes, rename);
+  llvm::for_each(plains[id].unreduced, rename);
+  for (int axis = 0; axis < static_cast<int>(mesh.size()); ++axis)
+    rename(axis);
+  auto *found = llvm::find(renamings, names);
+  unsigned number = found - renamings.begin();
+  if (found == renamings.end())
+    renamings.push_back(names);
+  return renamingIds[id] = static_cast<int>(number);
+}
+
+PlainSharding Prices::renamed(unsigned id, unsigned renaming) const {
+  PlainSharding sharding = plains[id];
+  auto rename = [&](int &axis) { axis = renamings[renaming][axis]; };
+  for (PlainSharding::Axes &axes : sharding.dims)
+    llvm::for_each(axes, rename);
+  llvm::for_each(sharding.unreduced, rename);
+  llvm::sort(sharding.unreduced);
+  return sharding;
+}
+
+/// The number of a renamed sharding in the table; -1 where it has none.
+int Prices::Numbered::numberOf(const Prices &prices, unsigned id, unsigned renaming) {
+  constexpr int kUnknown = -2;
+  if (numbers.size() <= renaming)
+    numbers.resize(renaming + 1);
+  if (numbers[renaming].size() <= id)
+    numbers[renaming].resize(prices.plains.size(), kUnknown);
+  if (int known = numbers[renaming][id]; known != kUnknown)
+    return known;
+  unsigned before = table.generation();
+  int number = table.numberOf(prices.renamed(id, renaming)).value_or(-1);
+  if (table.generation() != before)
+    for (std::vector<int> &all : numbers)
+      llvm::fill(all, kUnknown);
+  return numbers[renaming][id] = number;
 }
 
 double Prices::findReshard(unsigned from, unsigned to, RankedTensorType type) {
-  auto [table, isNew] =
-      tables.try_emplace(type.getAsOpaquePointer(), type, machine::bytesOf(dtypeOf(type.getElementType())), mesh);
+  auto it = tables.find(type.getAsOpaquePointer());
+  if (it == tables.end()) {
+    ReshardTable table(type, machine::bytesOf(dtypeOf(type.getElementType())), mesh);
+    it = tables.emplace(type.getAsOpaquePointer(), Numbered{std::move(table), {}}).first;
+  }
+  Numbered &numbered = it->second;
   auto price = [&](shd::ReshardStep::Kind kind, ArrayRef<int> axes, double in, double out) {
     return step(kind, axes, in, out);
   };
-  if (std::optional<double> seconds = table->second.find(shardings[from], shardings[to], price))
-    return *seconds;
-  return searchReshard(from, to, type);
+  unsigned renaming = renamingOf(from);
+  numbered.numberOf(*this, from, renaming);
+  int last = numbered.numberOf(*this, to, renaming), first = numbered.numberOf(*this, from, renaming);
+  if (first >= 0 && last >= 0)
+    return numbered.table.find(first, last, price);
+  std::pair<unsigned, unsigned> plain(intern(renamed(from, renaming).attr(mesh)),
+                                      intern(renamed(to, renaming).attr(mesh)));
+  auto [entry, isUnknown] = searched[type].try_emplace(plain, 0);
+  if (isUnknown)
+    entry->second = searchReshard(plain.first, plain.second, type);
+  return entry->second;
 }
 
 double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) const {

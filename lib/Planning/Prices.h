@@ -38,16 +38,29 @@ private:
   cost::OpCost costOf(const shd::OpWork &work, mlir::Type element) const;
   double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const;
   double searchReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
-  std::pair<unsigned, unsigned> relabelled(unsigned from, unsigned to);
+  unsigned renamingOf(unsigned id);
+  PlainSharding renamed(unsigned id, unsigned renaming) const;
   double findReshard(unsigned from, unsigned to, mlir::RankedTensorType type);
   llvm::SmallVector<int> indices(llvm::ArrayRef<mlir::StringAttr> axes) const;
 
   const machine::Machine &machine;
   const PlanMesh &mesh;
   std::vector<shd::ShardingAttr> shardings;
+  std::vector<PlainSharding> plains; ///< The same.
   llvm::DenseMap<shd::ShardingAttr, unsigned> ids;
-  std::map<const void *, ReshardTable> tables; ///< By type; looked up only.
-  llvm::DenseMap<mlir::Type, llvm::DenseMap<std::pair<unsigned, unsigned>, double>> reshards;
+  using Renaming = llvm::SmallVector<int, 16>; ///< The new number of each mesh axis.
+  llvm::SmallVector<Renaming> renamings;
+  std::vector<int> renamingIds; ///< By sharding; -1 where not known yet.
+  struct Numbered {
+    ReshardTable table;
+    std::vector<std::vector<int>> numbers; ///< By renaming and sharding.
+
+    int numberOf(const Prices &prices, unsigned id, unsigned renaming);
+  };
+  std::map<const void *, Numbered> tables; ///< By type; looked up only.
+  using Pairs = llvm::DenseMap<std::pair<unsigned, unsigned>, double>;
+  llvm::DenseMap<mlir::Type, Pairs> reshards;
+  llvm::DenseMap<mlir::Type, Pairs> searched; ///< What tables did not know, by renamed pairs.
 };
 
 } // namespace mpopt::planning

@@ -20,8 +20,32 @@ static bool isSplit(int64_t whole, int64_t part, int64_t ways) {
   return false;
 }
 
-std::vector<int> ReshardTable::State::key() const {
-  std::vector<int> key;
+PlainSharding PlainSharding::of(shd::ShardingAttr sharding, const PlanMesh &mesh) {
+  PlainSharding plain;
+  auto numbered = [&](ArrayRef<StringAttr> names) {
+    return llvm::map_to_vector<4>(names, [&](StringAttr name) { return mesh.indexOf(name); });
+  };
+  for (shd::DimShardingAttr dim : sharding.getDims()) {
+    plain.dims.push_back(numbered(dim.getAxes()));
+    plain.blocks.push_back(dim.getBlock());
+  }
+  plain.unreduced = numbered(sharding.getUnreduced());
+  llvm::sort(plain.unreduced);
+  plain.reduce = sharding.getReduce();
+  return plain;
+}
+
+shd::ShardingAttr PlainSharding::attr(const PlanMesh &mesh) const {
+  MLIRContext *context = mesh.attr.getContext();
+  auto named = [&](ArrayRef<int> axes) { return llvm::map_to_vector(axes, [&](int axis) { return mesh.axes[axis]; }); };
+  SmallVector<shd::DimShardingAttr> attrs;
+  for (auto [axes, block] : llvm::zip_equal(dims, blocks))
+    attrs.push_back(shd::DimShardingAttr::get(context, named(axes), block));
+  return shd::ShardingAttr::get(context, mesh.symbol, attrs, named(unreduced), reduce);
+}
+
+ReshardTable::Key ReshardTable::State::key() const {
+  Key key;
   for (const Axes &axes : dims) {
     llvm::append_range(key, axes);
     key.push_back(-1);
@@ -38,6 +62,7 @@ ReshardTable::ReshardTable(RankedTensorType type, double elementBytes, const Pla
 }
 
 void ReshardTable::build() {
+  ++builds;
   numbers.clear();
   bySplits.clear();
   states.clear();
@@ -50,11 +75,11 @@ void ReshardTable::build() {
   prices.assign(states.size(), {});
 }
 
-void ReshardTable::learnBlocks(shd::ShardingAttr sharding) {
+void ReshardTable::learnBlocks(const PlainSharding &sharding) {
   bool isNew = false;
-  for (auto [d, dim] : llvm::enumerate(sharding.getDims()))
-    if (!dim.getAxes().empty())
-      isNew |= blocks[d].insert(dim.getBlock()).second;
+  for (auto [d, axes] : llvm::enumerate(sharding.dims))
+    if (!axes.empty())
+      isNew |= blocks[d].insert(sharding.blocks[d]).second;
   if (isNew && fits)
     build();
 }
@@ -120,29 +145,17 @@ void ReshardTable::enumerateSizes(State &state, size_t dim) {
   states.push_back(state);
 }
 
-std::optional<int> ReshardTable::numberOf(shd::ShardingAttr sharding) const {
-  auto numbered = [&](ArrayRef<StringAttr> names) {
-    return llvm::map_to_vector<4>(names, [&](StringAttr name) { return mesh.indexOf(name); });
-  };
-  State state;
-  for (shd::DimShardingAttr dim : sharding.getDims())
-    state.dims.push_back(numbered(dim.getAxes()));
-  state.sizes = sharding.getLocalShape(type.getShape(), mesh.attr);
-  if (!sharding.getUnreduced().empty() && sharding.getReduce() != shd::ReduceKind::Sum)
+std::optional<int> ReshardTable::numberOf(const PlainSharding &sharding) {
+  learnBlocks(sharding);
+  if (!fits || (!sharding.unreduced.empty() && sharding.reduce != shd::ReduceKind::Sum))
     return std::nullopt;
-  state.partial = numbered(sharding.getUnreduced());
-  llvm::sort(state.partial);
+  State state;
+  state.dims = sharding.dims;
+  for (auto [d, axes] : llvm::enumerate(sharding.dims))
+    state.sizes.push_back(shd::localSize(type.getDimSize(d), sharding.blocks[d], ways(axes)));
+  state.partial = sharding.unreduced;
   auto it = numbers.find(state.key());
   return it == numbers.end() ? std::nullopt : std::optional(it->second);
-}
-
-std::optional<double> ReshardTable::find(shd::ShardingAttr from, shd::ShardingAttr to, Price price) {
-  learnBlocks(from);
-  learnBlocks(to);
-  std::optional<int> source = numberOf(from), target = numberOf(to);
-  if (!fits || !source || !target)
-    return std::nullopt;
-  return pricesFrom(*source, price)[*target];
 }
 
 const std::vector<double> &ReshardTable::pricesFrom(int source, Price price) {

@@ -5,8 +5,21 @@
 #include "mpopt/Dialect/Shd/Reshard.h"
 #include <map>
 #include <set>
+#include <unordered_map>
 
 namespace mpopt::planning {
+
+/// A sharding by the numbers of its mesh axes.
+struct PlainSharding {
+  using Axes = llvm::SmallVector<int, 4>;
+  llvm::SmallVector<Axes, 4> dims; ///< Major to minor.
+  llvm::SmallVector<int64_t, 4> blocks;
+  Axes unreduced; ///< Ascending.
+  shd::ReduceKind reduce = shd::ReduceKind::Sum;
+
+  static PlainSharding of(shd::ShardingAttr sharding, const PlanMesh &mesh);
+  shd::ShardingAttr attr(const PlanMesh &mesh) const;
+};
 
 /// Prices of all ways between the shardings of one type: what shd::findReshard finds pair by pair, found source by source, since the
 /// search for a plan asks for thousands of pairs. Knows shardings that are partial by sum at most.
@@ -18,17 +31,26 @@ public:
 
   ReshardTable(mlir::RankedTensorType type, double elementBytes, const PlanMesh &mesh);
 
-  /// The least price; nullopt where the table does not know a sharding. `price` is the same in every call.
-  std::optional<double> find(shd::ShardingAttr from, shd::ShardingAttr to, Price price);
+  /// The number of a sharding; nullopt where the table does not know it. Blocks that are new make the table anew, and then numbers given
+  /// earlier mean nothing any more.
+  std::optional<int> numberOf(const PlainSharding &sharding);
+  /// Grows whenever numbers are given anew.
+  unsigned generation() const { return builds; }
+  /// The least price between two numbers. `price` is the same in every call.
+  double find(int from, int to, Price price) { return pricesFrom(from, price)[to]; }
 
 private:
-  using Axes = llvm::SmallVector<int, 4>;
+  using Axes = PlainSharding::Axes;
+  using Key = llvm::SmallVector<int64_t, 24>;
+  struct KeyHash {
+    size_t operator()(const Key &key) const { return llvm::hash_combine_range(key.begin(), key.end()); }
+  };
   struct State {
     llvm::SmallVector<Axes, 4> dims;     ///< Major to minor.
     llvm::SmallVector<int64_t, 4> sizes; ///< Of a device's part: what a split in whole blocks gives.
     Axes partial, idle;                  ///< Ascending.
 
-    std::vector<int> key() const;
+    Key key() const;
   };
   struct Edge {
     int to;
@@ -36,10 +58,9 @@ private:
   };
 
   /// Makes the table anew when the sharding has blocks that are new.
-  void learnBlocks(shd::ShardingAttr sharding);
+  void learnBlocks(const PlainSharding &sharding);
   void build();
   void findSizes();
-  std::optional<int> numberOf(shd::ShardingAttr sharding) const;
   void enumerate(State &state, int axis);
   void enumerateSizes(State &state, size_t dim);
   const std::vector<double> &pricesFrom(int source, Price price);
@@ -63,10 +84,11 @@ private:
   double elementBytes;
   const PlanMesh &mesh;
   bool fits = true;
+  unsigned builds = 0;
   std::vector<std::set<int64_t>> blocks;                   ///< By dimension: those of the shardings asked for.
   std::vector<std::map<int64_t, std::set<int64_t>>> sizes; ///< By dimension and ways: what a part may be as large as.
   std::vector<State> states;
-  std::map<std::vector<int>, int> numbers;
+  std::unordered_map<Key, int, KeyHash> numbers; ///< Looked up only.
   std::map<std::vector<int64_t>, std::vector<int>> bySplits;
   std::vector<std::optional<std::vector<Edge>>> edges;
   std::vector<Edge> *current = nullptr;
