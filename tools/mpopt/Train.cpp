@@ -122,7 +122,8 @@ Status readGraphPins(const search::LayoutPins &pins, search::GraphQuery &query) 
   return {};
 }
 
-Result<std::string> planBlocks(mlir::func::FuncOp main, const Setting &setting, int64_t devices, int64_t globalBatch) {
+Result<std::string> planBlocks(mlir::func::FuncOp main, const std::string &why, const Setting &setting, int64_t devices,
+                               int64_t globalBatch) {
   search::GraphQuery query;
   query.machine = &setting.machine;
   query.stack = &setting.stack;
@@ -141,7 +142,7 @@ Result<std::string> planBlocks(mlir::func::FuncOp main, const Setting &setting, 
   auto answer = search::planGraph(query);
   if (!answer)
     return tl::unexpected<Error>(answer.error());
-  printTraining(**graph, query, *answer, llvm::outs());
+  printTraining(**graph, why, query, *answer, llvm::outs());
   search::BlockNames names;
   for (int64_t block = 0; block < (*graph)->blocks(); ++block) {
     names.names.push_back((*graph)->name(block));
@@ -184,8 +185,9 @@ int planTrain(const Arguments &common, const TrainArguments &arguments) {
     return 1;
   auto main = module->lookupSymbol<mlir::func::FuncOp>("main");
   planning::TrainingModel model = planning::readTrainingModel(main);
-  auto account = model.transformer ? planLayers(model, *setting, common.devices, arguments.globalBatch)
-                                   : planBlocks(main, *setting, common.devices, arguments.globalBatch);
+  auto account = model.transformer
+                     ? planLayers(model, *setting, common.devices, arguments.globalBatch)
+                     : planBlocks(main, model.notTransformer, *setting, common.devices, arguments.globalBatch);
   if (!account)
     return fail(account.error().message);
   return *json ? finishOutput(**json, *account + "\n", "--json") : 0;

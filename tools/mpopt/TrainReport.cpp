@@ -138,10 +138,11 @@ void printTraining(const planning::TrainingModel &model, const search::TrainingQ
   os << formatv("\n{0} layouts, {1} of them simulated\n", answer.layouts, answer.priced);
 }
 
-void printTraining(const planning::TrainingGraph &graph, const search::GraphQuery &query,
+void printTraining(const planning::TrainingGraph &graph, const std::string &why, const search::GraphQuery &query,
                    const search::GraphAnswer &answer, llvm::raw_ostream &os) {
   const search::GraphCandidate &best = answer.plans.front();
   double seconds = best.price.seconds, flops = 3 * graph.forwardFlops() * double(query.globalBatch);
+  os << formatv("{0} blocks, each planned on its own: {1}\n\n", graph.blocks(), why);
   os << formatv("a training step of {0} samples on {1} {2} (machine {3})\n  plan         {4}\n", query.globalBatch,
                 query.devices, query.machine->device().name, query.machine->name, search::shortText(query, best));
   printTimes(best.price, answer.lowerBound, os);

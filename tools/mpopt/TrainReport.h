@@ -11,8 +11,8 @@ namespace mpopt {
 void printTraining(const planning::TrainingModel &model, const search::TrainingQuery &query,
                    const search::TrainingAnswer &answer, llvm::raw_ostream &os);
 
-/// The same of a graph whose blocks have ways of their own.
-void printTraining(const planning::TrainingGraph &graph, const search::GraphQuery &query,
+/// The same of a graph whose blocks have ways of their own; `why` says why it is no transformer.
+void printTraining(const planning::TrainingGraph &graph, const std::string &why, const search::GraphQuery &query,
                    const search::GraphAnswer &answer, llvm::raw_ostream &os);
 
 } // namespace mpopt

@@ -25,7 +25,8 @@ public:
         attentions.push_back(attention);
     if (attentions.size() != 1)
       return error("its repeated layer has " + std::to_string(attentions.size()) + " attention operators");
-    shape.layers = static_cast<int64_t>(layer.count);
+    if (Status status = countLayers(attentions[0]); !status)
+      return tl::unexpected<Error>(status.error());
     if (Status status = readAttention(attentions[0]); !status)
       return tl::unexpected<Error>(status.error());
     if (Status status = readFeedForward(); !status)
@@ -39,6 +40,23 @@ public:
 
 private:
   ArrayRef<Operation *> copy() const { return chain.operators().slice(layer.begin, layer.period); }
+
+  /// The first and the last layer may differ in what exporters put between layers (a mask's computation), so attentions are counted.
+  Status countLayers(nn::AttentionOp attention) {
+    shape.layers = 0;
+    for (Operation *op : chain.operators())
+      if (auto other = dyn_cast<nn::AttentionOp>(op)) {
+        if (other.getQuery().getType() != attention.getQuery().getType() ||
+            other.getKey().getType() != attention.getKey().getType())
+          return error("it has attention operators of different shapes");
+        ++shape.layers;
+        // Of all layers, since a repeated stretch may begin in the middle of one.
+        for (Value value : {other.getQuery(), other.getKey(), other.getValue()})
+          used.insert(producer(value));
+        used.insert(consumer(other.getResult()));
+      }
+    return {};
+  }
 
   bool isProjection(Operation *op) const {
     return isa<nn::MatmulOp>(op) && chain.isRunTime(op->getOperand(0)) && !chain.weightsOf(op).empty();
@@ -74,9 +92,6 @@ private:
     nn::MatmulOp query = producer(attention.getQuery()), output = consumer(attention.getResult());
     if (!query || !output)
       return error("its attention has no projections");
-    for (Value value : {attention.getQuery(), attention.getKey(), attention.getValue()})
-      used.insert(producer(value));
-    used.insert(output);
     shape.hidden = shapeOf(query.getRhs()).drop_back().back();
     shape.heads = shapeOf(attention.getQuery())[1];
     shape.kvHeads = shapeOf(attention.getKey())[1];
