@@ -10,7 +10,7 @@ namespace mpopt::planning {
 namespace {
 
 /// Additions that the answers to all questions may take together; some seconds.
-constexpr double kWorkLimit = 2e10;
+constexpr double kWorkLimit = 1e10;
 /// Where memory binds, a question is worth that many eliminations, and that many additions at least.
 constexpr double kSolveEliminations = 60, kSolveWork = 2e8;
 
@@ -225,7 +225,7 @@ private:
       layout.runnerUpState = RunnerUp::None;
       return;
     }
-    if (!alternatives || (work += alternatives->work()) > kWorkLimit) {
+    if (!alternatives || alternatives->spent() + alternatives->work() > kWorkLimit) {
       layout.runnerUpState = RunnerUp::Skipped;
       return;
     }
@@ -258,7 +258,6 @@ private:
   std::optional<search::Alternatives> alternatives;
   std::vector<Question> questions;
   size_t asking = 0; ///< The block that is being described.
-  double work = 0;
 };
 
 } // namespace

@@ -23,8 +23,9 @@ struct Alternatives::State {
   std::vector<int32_t> variableOf; ///< Per node of the problem; -1 where it is decided.
   std::optional<Elimination> all;
   std::vector<int32_t> start; ///< Per variable, its strategy in the best plan.
+  double spent = 0;
 
-  Result<Solution> near(const std::vector<std::vector<char>> &keep, std::span<const Ban> bans) const;
+  Result<Solution> near(const std::vector<std::vector<char>> &keep, std::span<const Ban> bans);
   std::vector<int32_t> everything() const {
     std::vector<int32_t> variables(model.variables.size());
     for (size_t v = 0; v < variables.size(); ++v)
@@ -58,7 +59,7 @@ Result<Alternatives> Alternatives::make(const Problem &problem, const Groups &gr
   if (!model)
     return tl::unexpected<Error>(model.error());
   auto state = std::make_unique<State>(
-      State{problem, groups, std::move(*model), std::vector<int32_t>(problem.nodes.size(), -1), {}, {}});
+      State{problem, groups, std::move(*model), std::vector<int32_t>(problem.nodes.size(), -1), {}, {}, 0});
   state->start = startOf(state->model, best);
   for (size_t v = 0; v < state->model.variables.size(); ++v)
     state->variableOf[size_t(state->model.variables[v].node)] = int32_t(v);
@@ -75,6 +76,8 @@ double Alternatives::work() const {
   constexpr double kUsualRounds = 3;
   return kUsualRounds * tables;
 }
+
+double Alternatives::spent() const { return state->spent; }
 
 /// Per variable and strategy whether it may be taken; nullopt where a node is left without any.
 static std::optional<std::vector<std::vector<char>>>
@@ -112,8 +115,7 @@ static Solution finish(const Problem &problem, const Model &model, const std::ve
 }
 
 /// Changes the best plan around each banned node in turn. Where the result does not fit, memory gets a price.
-Result<Solution> Alternatives::State::near(const std::vector<std::vector<char>> &keep,
-                                           std::span<const Ban> bans) const {
+Result<Solution> Alternatives::State::near(const std::vector<std::vector<char>> &keep, std::span<const Ban> bans) {
   double price = 0, scale = 0, room = 1;
   for (const Variable &variable : model.variables)
     scale += *std::max_element(variable.costs.begin(), variable.costs.end());
@@ -130,6 +132,7 @@ Result<Solution> Alternatives::State::near(const std::vector<std::vector<char>> 
     for (const Ban &ban : bans)
       if (int32_t v = variableOf[size_t(ban.node)]; v >= 0)
         search.improve({v}, costs, kRadius, kRounds);
+    spent += search.work();
     bool allowed = model.cost(search.choice()) != kForbidden;
     for (size_t v = 0; v < keep.size(); ++v)
       allowed &= keep[v][size_t(search.choice()[v])] != 0;
@@ -158,6 +161,7 @@ Result<Solution> Alternatives::without(std::span<const Ban> bans, double solveWo
     }
     std::vector<int32_t> choice(keep.size(), 0);
     double least = state->all->solve(unary, choice);
+    state->spent += state->all->work();
     if (least == kForbidden)
       return error("no plan does without the banned strategies");
     if (model.fits(choice))
@@ -171,6 +175,7 @@ Result<Solution> Alternatives::without(std::span<const Ban> bans, double solveWo
   if (!all)
     return state->near(keep, bans);
   Outcome outcome = searchExactly(rest, *all, budget);
+  state->spent += solveWork - budget.left;
   if (!outcome.found())
     return error("no plan without the banned strategies was found that fits the memory limit");
   return finish(state->problem, rest, outcome.choice, outcome.bound);

@@ -28,8 +28,10 @@ public:
   Alternatives &operator=(Alternatives &&) noexcept;
   ~Alternatives();
 
-  /// Additions that one answer takes where memory does not bind, and at most about twice `solveWork` more where it does.
+  /// Additions that one answer takes where memory does not bind, about; and at most about twice `solveWork` more where it does.
   double work() const;
+  /// Additions that all answers together have taken.
+  double spent() const;
   /// A cheapest plan without the banned strategies; it is exact wherever `optimal` is set. Where the memory limit stands against it, a
   /// plan is searched for with `solveWork` additions. Error: no plan is left, or none was found.
   Result<Solution> without(std::span<const Ban> bans, double solveWork) const;
