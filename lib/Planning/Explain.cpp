@@ -10,7 +10,7 @@ namespace mpopt::planning {
 namespace {
 
 /// Additions that the answers to all questions may take together; some seconds.
-constexpr double kWorkLimit = 1e10;
+constexpr double kWorkLimit = 2e10;
 /// Where memory binds, a question is worth that many eliminations, and that many additions at least.
 constexpr double kSolveEliminations = 60, kSolveWork = 2e8;
 

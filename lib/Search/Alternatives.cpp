@@ -10,9 +10,9 @@
 namespace mpopt::search {
 
 /// Most additions and table entries of the elimination that answers questions; in wider problems, plans are searched for near the best one.
-static constexpr double kWorkLimit = 2e8, kTableLimit = 1 << 23;
+static constexpr double kWorkLimit = 1e9, kTableLimit = 1 << 24;
 /// How far from a banned node plans may change, in arcs, and how often they are improved.
-static constexpr int kRadius = 14, kRounds = 8;
+static constexpr int kRadius = 7, kRounds = 5;
 /// Attempts at dearer and dearer memory.
 static constexpr int kPriceSteps = 12;
 
