@@ -238,7 +238,7 @@ void writeMemory(const json::Object &account, raw_ostream &os) {
      << "</p>\n<div class=\"legend\"><span class=\"k-weights\">weights</span><span "
      << "class=\"k-work\">activations and buffers</span></div>\n";
   constexpr double kHeight = 210;
-  Plot plot{84, kWidth - 4, 10, kHeight - 24, seconds, (showsLimit ? limit : peak) * 1.06};
+  Plot plot{84, kWidth - 4, 10, kHeight - 24, seconds, (showsLimit ? limit : peak) * 1.12};
   openDrawing(os, kWidth, kHeight, "memory over time");
   writeLeftAxis(os, plot, 5, [](double value) { return bytesText(value); }, /*binary=*/true);
   writeTimeAxis(os, plot);
@@ -266,7 +266,7 @@ void writeMemory(const json::Object &account, raw_ostream &os) {
     os << "<line class=\"limit\" x1=\"" << plot.left << "\" x2=\"" << coordinate(plot.right) << "\" y1=\""
        << coordinate(plot.y(limit)) << "\" y2=\"" << coordinate(plot.y(limit))
        << "\"/>\n<text class=\"limit-label\" x=\"" << coordinate(plot.right - 4) << "\" y=\""
-       << coordinate(plot.y(limit) + 14) << "\" text-anchor=\"end\">limit " << bytesText(limit) << "</text>\n";
+       << coordinate(plot.y(limit) - 4) << "\" text-anchor=\"end\">limit " << bytesText(limit) << "</text>\n";
   os << "</svg>\n</section>\n";
 }
 
