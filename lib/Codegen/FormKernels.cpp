@@ -4,6 +4,7 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "mpopt/Dialect/RT/Programs.h"
 
 using namespace mlir;
 using namespace mpopt;
@@ -11,12 +12,14 @@ using namespace mpopt::codegen;
 
 namespace {
 
-/// Moves the groups of @main out into functions.
+/// Moves the groups of programs out into functions, which all programs share.
 class Outliner {
 public:
-  Outliner(ModuleOp module, func::FuncOp main) : module(module), main(main), builder(module.getContext()) {}
+  explicit Outliner(ModuleOp module) : builder(module.getContext()) {}
 
-  void run(ArrayRef<KernelGroup> groups) {
+  void run(func::FuncOp program, ArrayRef<KernelGroup> groups) {
+    main = program;
+    kernelOps.clear();
     Operation *terminator = main.getBody().front().getTerminator();
     SmallVector<Operation *> replaced;
     for (const KernelGroup &group : groups)
@@ -39,7 +42,6 @@ private:
   func::FuncOp build(const KernelGroup &group, ArrayRef<Value> inputs, ArrayRef<Value> outputs);
   func::FuncOp shared(func::FuncOp function);
 
-  ModuleOp module;
   func::FuncOp main;
   OpBuilder builder;
   std::map<std::string, func::FuncOp> known; // by text
@@ -135,25 +137,28 @@ struct FormKernelsPass : PassWrapper<FormKernelsPass, OperationPass<ModuleOp>> {
   FormKernelsPass(const FormKernelsPass &other) : PassWrapper(other), cpuTarget(other.cpuTarget) {}
 
   StringRef getArgument() const override { return "mpopt-form-kernels"; }
-  StringRef getDescription() const override { return "Groups nn operators of @main into kernels"; }
+  StringRef getDescription() const override { return "Groups nn operators of @main, or of each stage, into kernels"; }
   void getDependentDialects(DialectRegistry &registry) const override {
     registry.insert<nn::NNDialect, func::FuncDialect>();
   }
 
   void runOnOperation() override {
-    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
-    if (!main || !llvm::hasSingleElement(main.getBody())) {
+    SmallVector<func::FuncOp> programs = rt::getProgramFunctions(getOperation());
+    if (programs.empty() ||
+        !llvm::all_of(programs, [](func::FuncOp program) { return llvm::hasSingleElement(program.getBody()); })) {
       getOperation().emitError("needs a function @main of one block");
       return signalPassFailure();
     }
     if (!cpu.empty())
       cpuTarget.cpu = cpu;
-    layOutImages(main, cpuTarget);
-    packWeights(main, cpuTarget);
-    removeDead(main.getBody().front());
-    std::vector<KernelGroup> groups = formGroups(main.getBody().front(), cpuTarget);
-    Outliner(getOperation(), main).run(groups);
-    removeDead(main.getBody().front());
+    Outliner outliner(getOperation());
+    for (func::FuncOp program : programs) {
+      layOutImages(program, cpuTarget);
+      packWeights(program, cpuTarget);
+      removeDead(program.getBody().front());
+      outliner.run(program, formGroups(program.getBody().front(), cpuTarget));
+      removeDead(program.getBody().front());
+    }
   }
 
   static void removeDead(Block &block) {

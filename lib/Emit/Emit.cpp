@@ -1,7 +1,9 @@
 #include "mpopt/Emit/Emit.h"
 #include "Container.h"
+#include "Messages.h"
 #include "PlanBuilder.h"
 #include "WeightWriter.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/Support/Path.h"
 
 #include <optional>
@@ -13,12 +15,28 @@ using namespace mlir;
 namespace mpopt::emit {
 namespace {
 
-FailureOr<std::pair<rt::ProgramOp, shd::MeshAttr>> getProgram(ModuleOp module) {
-  auto programs = llvm::to_vector(module.getOps<rt::ProgramOp>());
+struct Programs {
+  SmallVector<StagePlan> stages;
+  shd::MeshAttr mesh;
+  uint64_t weightBytes = 0;
+};
+
+/// The programs of all stages, with places for their weights one after the other.
+FailureOr<Programs> getPrograms(ModuleOp module) {
   shd::MeshOp mesh = shd::getMesh(module);
-  if (programs.size() != 1 || !mesh)
-    return module.emitError("a plan needs one rt.program and a shd.mesh");
-  return std::make_pair(programs.front(), mesh.getMesh());
+  auto ops = module.getOps<rt::ProgramOp>();
+  if (!mesh || std::distance(ops.begin(), ops.end()) != shd::getStages(module))
+    return module.emitError("a plan needs one rt.program per stage and a shd.mesh");
+  constexpr uint64_t kPage = 4096;
+  Programs programs{{}, mesh.getMesh()};
+  for (rt::ProgramOp op : ops) {
+    uint64_t begin = (programs.weightBytes + kPage - 1) / kPage * kPage;
+    auto writer = std::make_unique<WeightWriter>(op, programs.mesh, begin);
+    if (writer->fileBytes() > begin)
+      programs.weightBytes = writer->fileBytes();
+    programs.stages.push_back({op, std::move(writer)});
+  }
+  return programs;
 }
 
 std::string weightsPath(StringRef planPath) {
@@ -46,27 +64,37 @@ static LogicalResult checkOutputs(ModuleOp module, const EmitOptions &options) {
 }
 
 SmallVector<DeviceMemory> getDeviceMemory(ModuleOp module) {
-  auto found = getProgram(module);
-  if (failed(found))
+  FailureOr<Programs> programs = getPrograms(module);
+  if (failed(programs))
     return {};
-  auto [program, mesh] = *found;
-  WeightWriter writer(program, mesh);
   SmallVector<DeviceMemory> result;
-  for (const auto &places : writer.places()) {
-    DeviceMemory memory{static_cast<int64_t>(program.getWorkBytes()), 0};
-    for (const WeightPlace &place : places)
-      memory.weights += place.bytes;
-    result.push_back(memory);
-  }
+  for (const StagePlan &stage : programs->stages)
+    for (const auto &places : stage.weights->places()) {
+      DeviceMemory memory{static_cast<int64_t>(rt::ProgramOp(stage.program).getWorkBytes()), 0};
+      for (const WeightPlace &place : places)
+        memory.weights += place.bytes;
+      result.push_back(memory);
+    }
   return result;
 }
 
+/// No rank of the plan may wait forever. The compiler makes no other plans; this is the proof for each.
+static LogicalResult proveProgress(ModuleOp module, const plan::PlanT &plan) {
+  flatbuffers::FlatBufferBuilder builder;
+  plan::FinishPlanBuffer(builder, plan::Plan::Pack(builder, &plan));
+  if (Status status = runtime::verifyProgress(*plan::GetPlan(builder.GetBufferPointer())); !status)
+    return module.emitError() << "the plan would not come to an end: " << status.error().message;
+  return success();
+}
+
 LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, const EmitOptions &options) {
-  auto found = getProgram(module);
-  if (failed(found))
+  FailureOr<Programs> programs = getPrograms(module);
+  if (failed(programs))
     return failure();
-  auto [program, mesh] = *found;
-  WeightWriter writer(program, mesh);
+  std::unique_ptr<plan::PlanT> out = buildPlan(programs->stages, programs->mesh);
+  out->streams = options.streams;
+  if (failed(proveProgress(module, *out)))
+    return failure();
   SourceFiles sources(options.modelDir);
 
   std::string weightsFile = weightsPath(options.output);
@@ -81,18 +109,18 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
                               << "': it is no regular file; choose another place with --output";
   std::optional<runtime::OutputFile> weights;
   XXH128_hash_t hash = XXH3_128bits(nullptr, 0);
-  if (uint64_t bytes = writer.fileBytes()) {
+  if (uint64_t bytes = programs->weightBytes) {
     auto created = runtime::OutputFile::create(weightsFile);
     auto image = created ? created->map(bytes) : tl::unexpected(created.error());
     if (!image)
       return refuse(image.error());
     weights = std::move(*created);
-    if (failed(writer.write(*image, elf, sources)))
-      return failure();
+    for (StagePlan &stage : programs->stages)
+      if (failed(stage.weights->write(*image, elf, sources)))
+        return failure();
     hash = XXH3_128bits(*image, bytes);
   }
 
-  std::unique_ptr<plan::PlanT> out = buildPlan(program, mesh, writer);
   out->version = plan::kFormatVersion;
   out->producer = "mpopt";
   out->model = options.model;
@@ -104,7 +132,7 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
     rank->device = options.machine;
   if (weights) {
     out->weights_file = llvm::sys::path::filename(weightsFile).str();
-    out->weights_bytes = writer.fileBytes();
+    out->weights_bytes = programs->weightBytes;
     out->weights_hash_low = hash.low64;
     out->weights_hash_high = hash.high64;
   }

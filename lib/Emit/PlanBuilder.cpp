@@ -44,28 +44,37 @@ void collectNames(Location loc, SmallVector<StringRef> &names) {
 
 class PlanBuilder {
 public:
-  PlanBuilder(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights)
-      : program(program), mesh(mesh), weights(weights), result(std::make_unique<plan::PlanT>()) {}
+  PlanBuilder(ArrayRef<StagePlan> stages, shd::MeshAttr mesh)
+      : stages(stages), mesh(mesh), stageDevices(mesh.getNumDevices()), result(std::make_unique<plan::PlanT>()) {}
 
   std::unique_ptr<plan::PlanT> build() {
     name(""); // names[0]
-    auto out = std::make_unique<plan::ProgramT>();
-    out->work_bytes = program.getWorkBytes();
-    target = out.get();
-    for (Operation &op : program.getBody().front())
-      add(&op);
-    result->programs.push_back(std::move(out));
-    result->devices = mesh.getNumDevices();
+    result->devices = stageDevices * stages.size();
+    for (auto [number, entry] : llvm::enumerate(stages)) {
+      stage = number;
+      numCollectives = 0;
+      auto out = std::make_unique<plan::ProgramT>();
+      out->work_bytes = rt::ProgramOp(entry.program).getWorkBytes();
+      target = out.get();
+      for (Operation &op : rt::ProgramOp(entry.program).getBody().front())
+        add(&op);
+      result->programs.push_back(std::move(out));
+      for (const std::vector<WeightPlace> &places : entry.weights->places())
+        addRank(places);
+    }
+    finishPorts(inputs, result->inputs);
+    finishPorts(outputs, result->outputs);
+    if (stages.size() > 1)
+      result->mesh = "pp=" + std::to_string(stages.size());
     for (shd::MeshAxisAttr axis : mesh.getAxes())
       result->mesh += (result->mesh.empty() ? "" : ",") + axis.getName().str() + "=" + std::to_string(axis.getSize());
-    for (const std::vector<WeightPlace> &places : weights.places())
-      addRank(places);
     return std::move(result);
   }
 
 private:
   void addRank(const std::vector<WeightPlace> &places) {
     auto rank = std::make_unique<plan::RankT>();
+    rank->program = stage;
     for (const WeightPlace &place : places) {
       auto slice = std::make_unique<plan::WeightSliceT>();
       slice->offset = place.offset;
@@ -90,7 +99,7 @@ private:
   }
 
   uint32_t groupSet(ArrayAttr axes) {
-    auto [it, isNew] = groupSets.try_emplace(axes, result->group_sets.size());
+    auto [it, isNew] = groupSets.try_emplace({stage, axes}, result->group_sets.size());
     if (!isNew)
       return it->second;
     auto set = std::make_unique<plan::GroupSetT>();
@@ -98,7 +107,8 @@ private:
         llvm::join(llvm::map_range(axes.getAsRange<StringAttr>(), [](StringAttr a) { return a.getValue(); }), ",");
     for (const auto &ranks : coll::getGroups(mesh, llvm::to_vector(axes.getAsRange<StringAttr>()))) {
       auto group = std::make_unique<plan::GroupT>();
-      group->ranks.assign(ranks.begin(), ranks.end());
+      for (int64_t rank : ranks)
+        group->ranks.push_back(stage * stageDevices + rank);
       set->groups.push_back(std::move(group));
     }
     result->group_sets.push_back(std::move(set));
@@ -115,7 +125,9 @@ private:
           addInstruction(kernelOp, std::move(call));
         })
         .Case([&](rt::CollectiveOp collective) { addInstruction(collective, collectiveOf(collective)); })
-        .Case([&](rt::CopyOp copy) { addInstruction(copy, plan::CopyT()); });
+        .Case([&](rt::CopyOp copy) { addInstruction(copy, plan::CopyT()); })
+        .Case([&](rt::SendOp send) { addInstruction(send, messageOf<plan::SendT>(send, stageDevices)); })
+        .Case([&](rt::RecvOp recv) { addInstruction(recv, messageOf<plan::RecvT>(recv, -stageDevices)); });
   }
 
   /// Source buffers, and work buffers of init instructions, have no place in a plan whose weights are computed.
@@ -172,17 +184,43 @@ private:
     return call;
   }
 
+  template <typename CallT> static CallT messageOf(auto op, int64_t ranksPerStage) {
+    CallT call;
+    call.distance = static_cast<int32_t>(static_cast<int64_t>(op.getDistance()) * ranksPerStage);
+    call.tag = op.getTag();
+    return call;
+  }
+
+  /// Ports of one name, in all stages and for all microbatches, are one.
   void addPort(rt::PortOp port) {
-    auto out = std::make_unique<plan::PortT>();
-    auto global = cast<RankedTensorType>(port.getGlobal());
-    out->name = port.getName().str();
-    out->dtype = dtypeOf(global.getElementType());
-    out->shape.assign(global.getShape().begin(), global.getShape().end());
-    for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
-      out->buffers.push_back(buffers.lookup(port.getBuffer()));
-      out->boxes.push_back(boxOf(port.getSharding(), global, device));
+    auto local = cast<RankedTensorType>(port.getGlobal());
+    std::unique_ptr<plan::PortT> &out = (port.getOutput() ? outputs : inputs)[port.getPosition()];
+    int64_t ranks = result->devices, parts = port.getParts(), part = port.getPart();
+    if (!out) {
+      out = std::make_unique<plan::PortT>();
+      out->name = port.getName().str();
+      out->dtype = dtypeOf(local.getElementType());
+      out->shape.assign(local.getShape().begin(), local.getShape().end());
+      if (parts > 1)
+        out->shape[port.getDim()] *= parts;
+      out->parts = parts;
+      out->buffers.assign(ranks * parts, -1);
+      for (int64_t slot = 0; slot < ranks * parts; ++slot)
+        out->boxes.push_back(std::make_unique<plan::BoxT>());
     }
-    (port.getOutput() ? result->outputs : result->inputs).push_back(std::move(out));
+    for (int64_t device = 0; device < stageDevices; ++device) {
+      int64_t slot = part * ranks + stage * stageDevices + device;
+      out->buffers[slot] = buffers.lookup(port.getBuffer());
+      out->boxes[slot] = boxOf(port.getSharding(), local, device);
+      if (parts > 1)
+        out->boxes[slot]->start[port.getDim()] += part * local.getDimSize(port.getDim());
+    }
+  }
+
+  static void finishPorts(std::map<int64_t, std::unique_ptr<plan::PortT>> &ports,
+                          std::vector<std::unique_ptr<plan::PortT>> &out) {
+    for (auto &[position, port] : ports)
+      out.push_back(std::move(port));
   }
 
   std::unique_ptr<plan::BoxT> boxOf(shd::ShardingAttr sharding, RankedTensorType global, int64_t device) {
@@ -197,21 +235,22 @@ private:
     return box;
   }
 
-  rt::ProgramOp program;
+  ArrayRef<StagePlan> stages;
   shd::MeshAttr mesh;
-  const WeightWriter &weights;
+  int64_t stageDevices, stage = 0;
   std::unique_ptr<plan::PlanT> result;
+  std::map<int64_t, std::unique_ptr<plan::PortT>> inputs, outputs; // by position
   plan::ProgramT *target = nullptr;
   std::map<std::string, uint32_t> names, kernels;
-  DenseMap<Attribute, uint32_t> groupSets;
+  DenseMap<std::pair<int64_t, Attribute>, uint32_t> groupSets;
   DenseMap<Value, uint32_t> buffers;
   uint32_t numCollectives = 0;
 };
 
 } // namespace
 
-std::unique_ptr<plan::PlanT> buildPlan(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights) {
-  return PlanBuilder(program, mesh, weights).build();
+std::unique_ptr<plan::PlanT> buildPlan(ArrayRef<StagePlan> stages, shd::MeshAttr mesh) {
+  return PlanBuilder(stages, mesh).build();
 }
 
 } // namespace mpopt::emit

@@ -6,8 +6,15 @@
 
 namespace mpopt::emit {
 
-/// Translates an rt.program to the plan format, instruction by instruction: everything but kernels, weights file and account.
-std::unique_ptr<plan::PlanT> buildPlan(rt::ProgramOp program, shd::MeshAttr mesh, const WeightWriter &weights);
+/// A program and where its weights are.
+struct StagePlan {
+  rt::ProgramOp program;
+  std::unique_ptr<WeightWriter> weights;
+};
+
+/// Translates the programs of all stages to the plan format, instruction by instruction: everything but kernels, weights file and account. Rank
+/// r runs the program of stage r / (devices of the mesh).
+std::unique_ptr<plan::PlanT> buildPlan(llvm::ArrayRef<StagePlan> stages, shd::MeshAttr mesh);
 
 } // namespace mpopt::emit
 

@@ -38,7 +38,8 @@ static char *alignUp(char *pointer) {
   return reinterpret_cast<char *>((reinterpret_cast<uintptr_t>(pointer) + 63) / 64 * 64);
 }
 
-WeightWriter::WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh) : program(program), mesh(mesh) {
+WeightWriter::WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh, uint64_t firstByte)
+    : program(program), mesh(mesh), totalBytes(firstByte) {
   llvm::DenseMap<int64_t, Operation *> latest; // by offset in the arena: who wrote there last; views share the offset
   for (Operation &op : program.getBody().front()) {
     if (!isInit(&op))

@@ -17,13 +17,15 @@ struct WeightPlace {
 /// those share one copy.
 class WeightWriter {
 public:
-  WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh);
+  /// The program's weights begin at byte `firstByte` of the file, those of earlier programs before.
+  WeightWriter(rt::ProgramOp program, shd::MeshAttr mesh, uint64_t firstByte = 0);
 
   /// Places of weight w on device d: places()[d][w]. Known before anything is computed.
   llvm::ArrayRef<std::vector<WeightPlace>> places() const { return devicePlaces; }
+  /// Where the program's weights end in the file.
   uint64_t fileBytes() const { return totalBytes; }
 
-  /// Writes the file: `image` has fileBytes() zero bytes. `elf` holds the kernels; sources are read through `files`.
+  /// Writes the program's part of the file, which starts at `image` and is zero there. `elf` holds the kernels; sources are read through `files`.
   mlir::LogicalResult write(char *image, llvm::ArrayRef<char> elf, SourceFiles &files);
 
 private:
@@ -45,7 +47,7 @@ private:
       workWriters;                                          // of what an instruction reads
   llvm::DenseMap<int64_t, mlir::Operation *> weightWriters; // by the weight's number
   std::vector<std::vector<WeightPlace>> devicePlaces;
-  uint64_t totalBytes = 0;
+  uint64_t totalBytes;
   std::vector<char> arena;
 };
 

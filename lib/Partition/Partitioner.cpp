@@ -294,6 +294,7 @@ LogicalResult Partitioner::run() {
   }
   for (Operation &op : global.getBody().front()) {
     auto terminator = dyn_cast<func::ReturnOp>(op);
+    marker.stage = op.getAttr(shd::kStageAttr);
     if (failed(terminator ? convertReturn(terminator) : convert(&op))) {
       func->erase();
       return failure();

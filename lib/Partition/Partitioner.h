@@ -5,6 +5,7 @@
 #include "mlir/IR/Builders.h"
 #include "mpopt/Dialect/Shd/PartitionRule.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Partition/Passes.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/DenseSet.h"
@@ -33,11 +34,23 @@ private:
 mlir::Value buildStep(mlir::OpBuilder &builder, mlir::Location loc, mlir::Value value, const shd::ReshardStep &step,
                       shd::ShardingAttr before, mlir::RankedTensorType global, shd::MeshAttr mesh);
 
+/// Marks what is built with the pipeline stage of the operation that it is built for.
+class StageMarker : public mlir::OpBuilder::Listener {
+public:
+  mlir::Attribute stage; ///< Null: none.
+  void notifyOperationInserted(mlir::Operation *op, mlir::OpBuilder::InsertPoint) override {
+    if (stage)
+      op->setAttr(shd::kStageAttr, stage);
+  }
+};
+
 /// Writes a function on local shapes beside the one on global shapes.
 class Partitioner {
 public:
   Partitioner(mlir::func::FuncOp global, shd::MeshOp mesh, StepPrice price)
-      : global(global), mesh(mesh), price(std::move(price)), builder(global.getContext()) {}
+      : global(global), mesh(mesh), price(std::move(price)), builder(global.getContext()) {
+    builder.setListener(&marker);
+  }
 
   /// Failure after an error.
   mlir::LogicalResult run();
@@ -62,6 +75,7 @@ private:
   mlir::func::FuncOp global;
   shd::MeshOp mesh;
   StepPrice price;
+  StageMarker marker;
   mlir::OpBuilder builder;
   InitTimeValues initTime;
   llvm::DenseMap<mlir::Value, Local> locals;

@@ -9,6 +9,7 @@ void mpopt::partition::buildPartitionPipeline(mlir::OpPassManager &manager, cons
   manager.addPass(mlir::createCSEPass());
   manager.addPass(createSimplifyCollectives());
   manager.addPass(mlir::createCSEPass());
+  manager.addPass(createSplitStages());
 }
 
 void mpopt::partition::registerPartition() {

@@ -3,6 +3,7 @@
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/RT/RT.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Emit/Emit.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/Path.h"
@@ -115,7 +116,7 @@ json::Object layoutText(const planning::LayoutReport &layout) {
   return text;
 }
 
-json::Object blockText(const planning::BlockReport &block, const Traffic &traffic) {
+json::Object blockText(const planning::BlockReport &block, const Traffic &traffic, int64_t microbatches) {
   json::Array layouts, others;
   for (const planning::LayoutReport &layout : block.layouts)
     layouts.push_back(layoutText(layout));
@@ -130,9 +131,38 @@ json::Object blockText(const planning::BlockReport &block, const Traffic &traffi
                       {"communication_seconds", block.commSeconds},
                       {"weights_bytes", block.weightBytes},
                       {"live_bytes", block.peakBytes},
-                      {"collectives", traffic.text(block.count)},
+                      {"collectives", traffic.text(block.count * microbatches)},
                       {"layouts", std::move(layouts)},
                       {"others", std::move(others)}};
+}
+
+json::Object stageText(const planning::StageReport &stage, size_t number, int64_t devices) {
+  json::Array ranks;
+  for (int64_t device = 0; device < devices; ++device)
+    ranks.push_back(static_cast<int64_t>(number) * devices + device);
+  return json::Object{{"devices", std::move(ranks)},
+                      {"first_node", stage.first},
+                      {"last_node", stage.last},
+                      {"operators", stage.operators},
+                      {"seconds", stage.seconds()},
+                      {"compute_seconds", stage.computeSeconds},
+                      {"communication_seconds", stage.commSeconds},
+                      {"transfer_seconds", stage.transferSeconds},
+                      {"sent_bytes", stage.sentBytes},
+                      {"received_bytes", stage.receivedBytes},
+                      {"weights_bytes", stage.weightBytes},
+                      {"live_bytes", stage.liveBytes}};
+}
+
+/// Times and bytes of stages are those of one microbatch, on one device; messages are all of a step.
+json::Object pipelineText(const planning::PlanReport &report, int64_t stageDevices, bool streams) {
+  json::Array stages;
+  for (auto [number, stage] : llvm::enumerate(report.stages))
+    stages.push_back(stageText(stage, number, stageDevices));
+  return json::Object{{"microbatches", report.microbatches},
+                      {"pass_seconds", report.passSeconds},
+                      {"steps_overlap", streams},
+                      {"stages", std::move(stages)}};
 }
 
 /// The first dimension of the first input.
@@ -161,8 +191,26 @@ json::Object startAccount(ModuleOp planned, const CompileOptions &options, const
   if (options.plan.strategy)
     account["strategy_flag"] = options.plan.strategy->text();
   if (std::optional<int64_t> batch = batchOf(main))
-    account["batch"] = *batch;
+    account["batch"] = *batch * (main.getArgAttr(0, shd::kBatchDimAttr) ? report.microbatches : 1);
+  if (report.microbatches > 1 || !report.stages.empty())
+    account["pipeline"] = pipelineText(report, shd::getMesh(planned).getMesh().getNumDevices(),
+                                       options.plan.objective == "throughput" && !report.stages.empty());
   return account;
+}
+
+void addCandidates(json::Object &account, ArrayRef<PipelineCandidate> tried) {
+  if (tried.size() < 2)
+    return;
+  json::Array candidates;
+  for (const PipelineCandidate &candidate : tried) {
+    json::Object text{{"stages", candidate.strategy.stages}, {"microbatches", candidate.strategy.microbatches}};
+    if (candidate.exists) {
+      text["predicted_seconds"] = candidate.seconds;
+      text["memory_bytes"] = candidate.memoryBytes;
+    }
+    candidates.push_back(std::move(text));
+  }
+  account["pipelines_considered"] = std::move(candidates);
 }
 
 void addProgram(json::Object &account, ModuleOp program, const planning::PlanReport &report) {
@@ -181,10 +229,19 @@ void addProgram(json::Object &account, ModuleOp program, const planning::PlanRep
       ofBlocks[block->second].add(kind, bytes);
   });
   account["collectives"] = all.text();
+  if (json::Object *pipeline = account.getObject("pipeline")) {
+    int64_t messages = 0, bytes = 0;
+    program.walk([&](rt::SendOp op) {
+      messages += mesh.getNumDevices();
+      bytes += mesh.getNumDevices() * bytesOf(op.getReads()[0]);
+    });
+    (*pipeline)["messages"] = messages;
+    (*pipeline)["message_bytes"] = bytes;
+  }
   if (!report.blocks.empty()) {
     json::Array blocks;
     for (auto [block, traffic] : llvm::zip_equal(report.blocks, ofBlocks))
-      blocks.push_back(blockText(block, traffic));
+      blocks.push_back(blockText(block, traffic, report.microbatches));
     account["blocks"] = std::move(blocks);
   }
 

@@ -5,8 +5,9 @@
 //   import       ONNX -> nn on global shapes, constants folded, weights as handles
 //   simplify     attention, norms and activations recognised, batch norm folded into convolutions
 //   plan         adds the mesh and a sharding to every value; changes no operation
-//   partition    nn + shd -> nn + coll on local shapes: the only place where shapes change
-//   schedule     kernels formed, values become buffers, instructions listed: nn + coll -> rt
+//   partition    nn + shd -> nn + coll on local shapes, one function per pipeline stage: the only place where shapes change, but for
+//                the batch, which is split into microbatches before planning
+//   schedule     kernels formed, microbatches put one after the other, values become buffers, instructions listed: nn + coll -> rt
 //   codegen      kernels -> one ELF
 //   emit         rt + ELF -> plan file, and weights file by running the init instructions
 //
@@ -22,6 +23,7 @@
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 #include "mpopt/Dialect/RT/RT.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Emit/Emit.h"
 #include "mpopt/Import/ONNX.h"
 #include "mpopt/Partition/Passes.h"
@@ -59,6 +61,14 @@ public:
     planning::PlanOptions planOptions = options.plan;
     if (!options.ignoreAnnotations && !options.plan.fixed && failed(readPins(module, planOptions)))
       return failure();
+    std::vector<PipelineCandidate> tried;
+    if (choosesPipeline(planOptions))
+      planOptions.strategy = options.plan.strategy = choosePipeline(module, planOptions, tried);
+    if (planOptions.strategy && planOptions.strategy->microbatches > 1 &&
+        failed(pipeline(module, [&](OpPassManager &pm) {
+          pm.addPass(partition::createSplitMicrobatches({planOptions.strategy->microbatches}));
+        })))
+      return failure();
     if (failed(planning::planModule(module, planOptions, result.report)))
       return failure();
     if (options.annotate && failed(annotate(module, result)))
@@ -66,6 +76,7 @@ public:
     if (options.until == Stage::Planned)
       return success();
     llvm::json::Object account = startAccount(module, options, result.report), details;
+    addCandidates(account, tried);
     if (options.details)
       addTensors(details, module, options);
 
@@ -82,7 +93,8 @@ public:
           pm.addPass(schedule::createLowerPlaces());
           pm.addPass(createCSEPass()); // one coll.index and one mask where several would do
           pm.addPass(codegen::createFormKernelsPass(options.target));
-          pm.addPass(schedule::createBuildProgram());
+          pm.addPass(schedule::createUnrollMicrobatches());
+          pm.addPass(schedule::createBuildProgram({streams(module)}));
         })))
       return failure();
     addProgram(account, module, result.report);
@@ -101,13 +113,19 @@ public:
       return failure();
 
     begin("writing weights");
-    emit::EmitOptions emitOptions{options.output, llvm::sys::path::parent_path(options.model).str(),
-                                  llvm::sys::path::filename(options.model).str(), options.target.cpu,
-                                  options.plan.machine->name};
+    emit::EmitOptions emitOptions{options.output,
+                                  llvm::sys::path::parent_path(options.model).str(),
+                                  llvm::sys::path::filename(options.model).str(),
+                                  options.target.cpu,
+                                  options.plan.machine->name,
+                                  streams(module)};
     return emit::emitPlan(module, *elf, stored, emitOptions);
   }
 
 private:
+  /// Whether steps follow each other without a pause.
+  bool streams(ModuleOp module) const { return options.plan.objective == "throughput" && shd::getStages(module) > 1; }
+
   /// The model's own annotations as pins.
   LogicalResult readPins(ModuleOp module, planning::PlanOptions &plan) {
     auto pins = annotationPins(options.model, plan);
@@ -139,7 +157,7 @@ private:
   }
 
   MLIRContext &context;
-  const CompileOptions &options;
+  CompileOptions options;
 };
 
 } // namespace

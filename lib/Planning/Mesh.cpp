@@ -18,8 +18,28 @@ static void dealAxes(PlanMesh &mesh, Role role, int64_t ways) {
   }
 }
 
+/// How many devices a stage has.
+static Result<int64_t> devicesPerStage(const PlanOptions &options) {
+  if (!options.strategy)
+    return options.devices;
+  const Strategy &strategy = *options.strategy;
+  if (strategy.hasRoles && strategy.devices() * strategy.stages != options.devices)
+    return error("strategy '" + strategy.text() + "' is for " + std::to_string(strategy.devices() * strategy.stages) +
+                 " devices, not for " + std::to_string(options.devices) + "; make the product of its numbers" +
+                 (strategy.microbatches > 1 ? ", mb aside," : "") + " the number of devices");
+  if (options.devices % strategy.stages != 0)
+    return error("strategy '" + strategy.text() + "' gives its " + std::to_string(strategy.stages) +
+                 " stages equally many devices, which " + std::to_string(options.devices) +
+                 " devices do not allow; choose a divisor of the number of devices for pp");
+  return options.devices / strategy.stages;
+}
+
 Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) {
-  Result<machine::Mesh> mesh = machine::makeMesh(*options.machine, options.devices);
+  Result<int64_t> devices = devicesPerStage(options);
+  if (!devices)
+    return tl::make_unexpected(devices.error());
+  bool exceeds = options.devices > options.machine->maxDevices();
+  Result<machine::Mesh> mesh = machine::makeMesh(*options.machine, exceeds ? options.devices : *devices);
   if (!mesh)
     return tl::make_unexpected(mesh.error());
   PlanMesh plan{*mesh, {}, FlatSymbolRefAttr::get(context, kMeshName), {}, {}, {}};
@@ -30,13 +50,9 @@ Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) 
   }
   plan.attr = shd::MeshAttr::get(context, axes);
   plan.roles.resize(axes.size());
-  if (!options.strategy)
+  if (!options.strategy || !options.strategy->hasRoles)
     return plan;
   plan.ways = *options.strategy;
-  if (plan.ways.devices() != options.devices)
-    return error("strategy '" + plan.ways.text() + "' is for " + std::to_string(plan.ways.devices()) +
-                 " devices, not for " + std::to_string(options.devices) +
-                 "; make the product of its numbers the number of devices");
   for (Role role : kRoles)
     dealAxes(plan, role, plan.ways[role]);
   return plan;

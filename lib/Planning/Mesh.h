@@ -7,7 +7,7 @@
 
 namespace mpopt::planning {
 
-/// The mesh of a plan, as the machine and as the IR know it; axis i is the same in all members.
+/// The mesh of a plan, or of each of its stages, as the machine and as the IR know it; axis i is the same in all members.
 struct PlanMesh {
   machine::Mesh mesh;
   shd::MeshAttr attr;
@@ -24,8 +24,8 @@ struct PlanMesh {
   int indexOf(mlir::StringAttr axis) const { return llvm::find(axes, axis) - axes.begin(); }
 };
 
-/// Lays the devices out and deals the axes to the strategy's roles. Errors: a number of devices that the machine cannot give or
-/// the strategy does not multiply up to.
+/// Lays the devices of a stage out and deals the axes to the strategy's roles. Errors: a number of devices that the machine cannot give, that
+/// the strategy does not multiply up to, or that its stages do not divide.
 Result<PlanMesh> makePlanMesh(mlir::MLIRContext *context, const PlanOptions &options);
 
 } // namespace mpopt::planning

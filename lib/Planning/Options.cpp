@@ -1,6 +1,7 @@
 #include "mpopt/Planning/Options.h"
 
 #include <charconv>
+#include <set>
 
 namespace mpopt::planning {
 
@@ -18,17 +19,27 @@ int64_t Strategy::devices() const {
 
 std::string Strategy::text() const {
   std::string text;
+  auto add = [&](std::string_view key, int64_t number) {
+    if (number > 1)
+      text += (text.empty() ? "" : ",") + std::string(key) + "=" + std::to_string(number);
+  };
+  add("pp", stages);
+  add("mb", microbatches);
   for (Role role : kRoles)
-    if ((*this)[role] > 1)
-      text += (text.empty() ? "" : ",") + std::string(name(role)) + "=" + std::to_string((*this)[role]);
+    add(name(role), (*this)[role]);
   return text.empty() ? "dp=1" : text;
 }
 
-static std::optional<Role> parseRole(std::string_view text) {
+/// The number that a key of a strategy sets.
+static int64_t *numberOf(Strategy &strategy, std::string_view key) {
+  if (key == "pp")
+    return &strategy.stages;
+  if (key == "mb")
+    return &strategy.microbatches;
   for (Role role : kRoles)
-    if (name(role) == text)
-      return role;
-  return std::nullopt;
+    if (name(role) == key)
+      return &strategy[role];
+  return nullptr;
 }
 
 static std::string_view trim(std::string_view text) {
@@ -43,28 +54,29 @@ Result<Strategy> parseStrategy(std::string_view text) {
   constexpr int64_t kMost = int64_t(1) << 31;
   auto bad = [&](const std::string &what) {
     return error("strategy '" + std::string(text) + "': " + what +
-                 "; write it like dp=2,tp=4, with the roles dp, ep, sp and tp");
+                 "; write it like dp=2,tp=4, with the roles dp, ep, sp and tp, pp for pipeline stages and mb for "
+                 "microbatches");
   };
   Strategy strategy;
-  std::array<bool, kRoles.size()> seen{};
+  strategy.hasRoles = false;
+  std::set<std::string_view> seen;
   for (std::string_view rest = text;;) {
     size_t comma = rest.find(',');
     std::string_view item = trim(rest.substr(0, comma));
     size_t equals = item.find('=');
     if (equals == std::string_view::npos)
-      return bad("'" + std::string(item) + "' gives no number of devices");
+      return bad("'" + std::string(item) + "' gives no number");
     std::string_view key = trim(item.substr(0, equals)), value = trim(item.substr(equals + 1));
-    std::optional<Role> role = parseRole(key);
-    if (!role)
+    int64_t *number = numberOf(strategy, key);
+    if (!number)
       return bad("there is no role '" + std::string(key) + "'");
-    if (std::exchange(seen[static_cast<size_t>(*role)], true))
+    if (!seen.insert(key).second)
       return bad("'" + std::string(key) + "' occurs twice");
-    int64_t ways = 0;
-    auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), ways);
-    if (code != std::errc() || end != value.data() + value.size() || ways < 1 || ways > kMost)
-      return bad("'" + std::string(value) + "' is not a number of devices");
-    strategy[*role] = ways;
-    if (strategy.devices() > kMost)
+    auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), *number);
+    if (code != std::errc() || end != value.data() + value.size() || *number < 1 || *number > kMost)
+      return bad("'" + std::string(value) + "' is not a number from 1 on");
+    strategy.hasRoles |= key != "pp" && key != "mb";
+    if (strategy.devices() > kMost || strategy.devices() * strategy.stages > kMost)
       return bad("it needs too many devices");
     if (comma == std::string_view::npos)
       return strategy;

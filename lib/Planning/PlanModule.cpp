@@ -8,7 +8,9 @@
 #include "Fix.h"
 #include "Model.h"
 #include "Report.h"
+#include "Stages.h"
 #include "mpopt/Dialect/NN/NN.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Planning/Passes.h"
 #include "mpopt/Planning/Planning.h"
 #include "mpopt/Search/Solver.h"
@@ -34,7 +36,9 @@ void removePlan(ModuleOp module, func::FuncOp main) {
   main.walk([](Operation *op) {
     op->removeAttr(shd::kInAttr);
     op->removeAttr(shd::kOutAttr);
+    op->removeAttr(shd::kStageAttr);
   });
+  module->removeAttr(shd::kStagesAttr);
 }
 
 ArrayAttr arrayOf(MLIRContext *context, ArrayRef<shd::ShardingAttr> shardings) {
@@ -111,9 +115,55 @@ Result<search::Solution> solveForMemory(search::Problem &problem, int64_t limit)
   return best;
 }
 
-Result<search::Solution> solve(search::Problem &problem, const PlanOptions &options, const machine::Machine &machine) {
-  int64_t limit = options.memoryLimit.value_or(machine.device().memoryBytes);
+Result<search::Solution> solve(search::Problem &problem, const PlanOptions &options, int64_t limit) {
   return options.objective == "memory" ? solveForMemory(problem, limit) : solveWithin(problem, limit);
+}
+
+int64_t stagesOf(const PlanOptions &options) { return options.strategy ? options.strategy->stages : 1; }
+
+/// Solves for the whole model on the devices of one stage, then cuts it into stages. The memory of all stages together bounds the first; how
+/// much of it the largest stage needs shows only after the second, so that less is tried where that was too much.
+Result<search::Solution> solveAndCut(func::FuncOp main, Model &model, const PlanMesh &mesh, Prices &prices,
+                                     const PlanOptions &options, const machine::Machine &machine, PlanReport &report) {
+  int64_t limit = options.memoryLimit.value_or(machine.device().memoryBytes), stages = stagesOf(options);
+  Result<search::Solution> solution = solve(model.problem, options, limit * stages);
+  if (stages == 1) {
+    if (solution)
+      report = makeReport(model, *solution, mesh, prices);
+    return solution;
+  }
+  Status cut;
+  for (double share : {1.0, 0.75, 0.5, 0.25}) {
+    if (share < 1)
+      solution = solve(model.problem, options, static_cast<int64_t>(static_cast<double>(limit * stages) * share));
+    if (!solution)
+      return cut ? solution : tl::make_unexpected(cut.error());
+    report = makeReport(model, *solution, mesh, prices);
+    cut = assignStages(main, model, *solution, prices, machine, options, limit, report);
+    if (cut)
+      return solution;
+  }
+  return tl::make_unexpected(cut.error());
+}
+
+/// Goes from the time of one pass of a microbatch to that of a step: each stage takes the microbatches in order, each as soon as the stage
+/// before has done with it.
+void addMicrobatches(const PlanOptions &options, PlanReport &report) {
+  report.microbatches = options.strategy ? options.strategy->microbatches : 1;
+  report.passSeconds = report.predictedSeconds;
+  double slowest = report.predictedSeconds, bound = report.lowerBoundSeconds;
+  if (!report.stages.empty()) {
+    report.passSeconds = slowest = 0;
+    for (const StageReport &stage : report.stages) {
+      report.passSeconds += stage.seconds();
+      slowest = std::max(slowest, stage.seconds());
+    }
+  }
+  auto count = static_cast<double>(report.microbatches), stages = static_cast<double>(stagesOf(options));
+  bool streams = options.objective == "throughput";
+  report.predictedSeconds = streams ? count * slowest : report.passSeconds + (count - 1) * slowest;
+  report.lowerBoundSeconds =
+      std::min(report.predictedSeconds, streams ? count * bound / stages : bound + (count - 1) * bound / stages);
 }
 
 LogicalResult checkOptions(ModuleOp module, const PlanOptions &options) {
@@ -151,12 +201,12 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
     module.emitWarning() << ignored;
   if (Status fixed = fixPlan(model, *mesh, prices, options.fixed); !fixed)
     return module.emitError() << fixed.error().message;
-  Result<search::Solution> solution = solve(model.problem, options, machine);
+  Result<search::Solution> solution = solveAndCut(main, model, *mesh, prices, options, machine, report);
   if (!solution)
     return module.emitError() << "no plan for " << options.devices << " devices of '" << machine.name
                               << "': " << solution.error().message;
   writePlan(module, main, *mesh, model, solution->choice, prices);
-  report = makeReport(model, *solution, *mesh, prices);
+  addMicrobatches(options, report);
   if (options.objective == "memory") // alternatives must do with as little
     model.problem.usageLimit = solution->peak;
   if (options.explain)

@@ -1,9 +1,13 @@
+#include "InitTime.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
+#include "mpopt/Dialect/RT/Programs.h"
 #include "mpopt/Dialect/RT/RT.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Schedule/MemoryPlan.h"
 #include "mpopt/Schedule/Passes.h"
 #include <deque>
+#include <map>
 
 using namespace mlir;
 
@@ -34,18 +38,22 @@ void extend(LiveBuffer &life, int64_t time) {
 
 class ProgramBuilder {
 public:
-  ProgramBuilder(func::FuncOp main) : main(main), builder(main) {}
+  ProgramBuilder(func::FuncOp main, int64_t microbatches, bool streams)
+      : main(main), builder(main), microbatches(microbatches), streams(streams) {}
 
   LogicalResult build() {
     if (!llvm::hasSingleElement(main.getBody()))
       return main.emitError("a program must be one block");
-    classify();
+    ProgramTimes times = classify(main);
+    initValues = std::move(times.initValues);
+    runOps = std::move(times.runOps);
     orderInit();
     for (auto [time, op] : llvm::enumerate(initOps))
       touch(op, time, &Storage::load);
     for (auto [time, op] : llvm::enumerate(runOps))
       touch(op, time, &Storage::run);
     holdPorts();
+    holdSent();
     reduceInPlace();
     int64_t workBytes = plan(&Storage::run, /*init=*/false);
     int64_t initBytes = plan(&Storage::load, /*init=*/true);
@@ -63,19 +71,6 @@ private:
       storages.back().init = initValues.contains(value);
     }
     return storages[it->second];
-  }
-
-  /// Splits @main's operations into run-time instructions and those that need only weights, constants and the device's place.
-  void classify() {
-    for (Operation &op : main.getBody().front().without_terminator()) {
-      bool leaf = isa<nn::WeightOp, nn::ConstantOp, coll::IndexOp>(op);
-      bool init = leaf || (isa<func::CallOp, nn::ReshapeOp>(op) &&
-                           llvm::all_of(op.getOperands(), [&](Value v) { return initValues.contains(v); }));
-      if (init)
-        initValues.insert(op.result_begin(), op.result_end());
-      else if (!isa<nn::ReshapeOp>(op))
-        runOps.push_back(&op);
-    }
   }
 
   /// Init values that the run needs become numbered weights; the instructions that make one come right before it is
@@ -145,6 +140,33 @@ private:
     }
   }
 
+  /// What is sent to a stage `distance` later lives until that many further microbatches have been sent: the receiver may be so far behind. When
+  /// steps follow each other without a pause, the next step's count, too. In any case it lives until the microbatch's last
+  /// message has been sent, which the receiver may want first.
+  void holdSent() {
+    std::map<std::pair<int64_t, int64_t>, int64_t> times; // by value and microbatch
+    auto valueOf = [&](coll::SendOp send) { return static_cast<int64_t>(send.getTag()) / microbatches; };
+    auto numberOf = [](coll::SendOp send) { return static_cast<int64_t>(send.getMicrobatch().value_or(0)); };
+    std::map<int64_t, int64_t> lastSends; // by microbatch
+    for (auto [time, op] : llvm::enumerate(runOps))
+      if (auto send = dyn_cast<coll::SendOp>(op))
+        lastSends[numberOf(send)] = times[{valueOf(send), numberOf(send)}] = time;
+    for (Operation *op : runOps) {
+      auto send = dyn_cast<coll::SendOp>(op);
+      if (!send || storageOf(send.getInput()).init)
+        continue;
+      LiveBuffer &life = storageOf(send.getInput()).run;
+      extend(life, lastSends.at(numberOf(send)));
+      int64_t until = numberOf(send) + static_cast<int64_t>(send.getDistance());
+      if (until < microbatches) {
+        extend(life, times.at({valueOf(send), until}));
+      } else if (streams) {
+        extend(life, 0);
+        extend(life, runOps.size());
+      }
+    }
+  }
+
   /// An all-reduce whose operand dies with it works in place.
   void reduceInPlace() {
     for (auto [time, op] : llvm::enumerate(runOps)) {
@@ -181,6 +203,8 @@ private:
 
   LogicalResult emit(int64_t workBytes, int64_t initBytes) {
     auto program = rt::ProgramOp::create(builder, main.getLoc(), main.getSymName(), workBytes, initBytes);
+    if (Attribute stage = main->getAttr(shd::kStageAttr))
+      program->setAttr(shd::kStageAttr, stage);
     builder.createBlock(&program.getBody());
     for (Value weight : weights)
       buffer(weight);
@@ -256,6 +280,14 @@ private:
                                         ValueRange{sourceBuffer(weight, cast<RankedTensorType>(weight.getType()))},
                                         writes, init, 0, nullptr, nullptr);
             })
+            .Case([&](coll::SendOp send) -> Operation * {
+              return rt::SendOp::create(builder, op->getLoc(), reads, writes, send.getDistance(), send.getTag(),
+                                        /*init=*/false, /*stream=*/0, nullptr, nullptr);
+            })
+            .Case([&](coll::RecvOp recv) -> Operation * {
+              return rt::RecvOp::create(builder, op->getLoc(), reads, writes, recv.getDistance(), recv.getTag(),
+                                        /*init=*/false, /*stream=*/0, nullptr, nullptr);
+            })
             .Default([&](Operation *other) -> Operation * { return collective(other, reads, writes); });
     if (!made)
       return op->emitOpError("cannot be an instruction: it is neither in a kernel nor a collective");
@@ -309,28 +341,38 @@ private:
   }
 
   LogicalResult ports() {
-    auto port = [&](DictionaryAttr attrs, Value value, bool output) -> LogicalResult {
-      auto name = attrs ? attrs.getAs<StringAttr>("nn.name") : StringAttr();
-      auto sharding = attrs ? attrs.getAs<shd::ShardingAttr>(shd::kShardingAttr) : shd::ShardingAttr();
-      auto global = attrs ? attrs.getAs<TypeAttr>("nn.global") : TypeAttr();
-      if (!name || !sharding || !global)
-        return main.emitError(
-            "an argument or result lacks nn.name, nn.global or shd.sharding: partition the module first");
-      rt::PortOp::create(builder, main.getLoc(), name, output ? builder.getUnitAttr() : UnitAttr(), buffer(value),
-                         global, sharding);
-      return success();
-    };
     for (BlockArgument argument : main.getArguments())
-      if (failed(port(main.getArgAttrDict(argument.getArgNumber()), argument, false)))
+      if (failed(port(main.getArgAttrDict(argument.getArgNumber()), argument, argument.getArgNumber(), false)))
         return failure();
     for (auto [i, value] : llvm::enumerate(main.getBody().front().getTerminator()->getOperands()))
-      if (failed(port(main.getResultAttrDict(i), value, true)))
+      if (failed(port(main.getResultAttrDict(i), value, i, true)))
         return failure();
+    return success();
+  }
+
+  LogicalResult port(DictionaryAttr attrs, Value value, int64_t number, bool output) {
+    auto name = attrs ? attrs.getAs<StringAttr>("nn.name") : StringAttr();
+    auto sharding = attrs ? attrs.getAs<shd::ShardingAttr>(shd::kShardingAttr) : shd::ShardingAttr();
+    auto global = attrs ? attrs.getAs<TypeAttr>("nn.global") : TypeAttr();
+    if (!name || !sharding || !global)
+      return main.emitError(
+          "an argument or result lacks nn.name, nn.global or shd.sharding: partition the module first");
+    auto position = attrs.getAs<IntegerAttr>(shd::kPositionAttr);
+    auto port =
+        rt::PortOp::create(builder, main.getLoc(), name, output ? builder.getUnitAttr() : UnitAttr(), buffer(value),
+                           global, sharding, position ? position : builder.getI64IntegerAttr(number));
+    if (auto part = attrs.getAs<IntegerAttr>(shd::kPartAttr)) {
+      port.setPartAttr(part);
+      port.setPartsAttr(builder.getI64IntegerAttr(microbatches));
+      port.setDimAttr(attrs.getAs<IntegerAttr>(shd::kBatchDimAttr));
+    }
     return success();
   }
 
   func::FuncOp main;
   OpBuilder builder;
+  int64_t microbatches;
+  bool streams;
   std::deque<Storage> storages;
   DenseMap<Value, size_t> storageIndex;
   DenseSet<Value> initValues, held;
@@ -343,15 +385,19 @@ private:
 };
 
 struct BuildProgramPass : impl::BuildProgramBase<BuildProgramPass> {
+  using BuildProgramBase::BuildProgramBase;
+
   void runOnOperation() override {
-    auto main = getOperation().lookupSymbol<func::FuncOp>("main");
-    if (!main) {
+    SmallVector<func::FuncOp> programs = rt::getProgramFunctions(getOperation());
+    if (programs.empty()) {
       getOperation().emitError("no function @main");
       return signalPassFailure();
     }
-    if (failed(ProgramBuilder(main).build()))
-      return signalPassFailure();
-    main.erase();
+    for (func::FuncOp program : programs) {
+      if (failed(ProgramBuilder(program, shd::getMicrobatches(getOperation()), streams).build()))
+        return signalPassFailure();
+      program.erase();
+    }
   }
 };
 

@@ -1,7 +1,6 @@
 #include "core/Executor.h"
 #include "core/Verify.h"
-
-#include <algorithm>
+#include "format/Messages.h"
 
 namespace mpopt::runtime {
 
@@ -66,6 +65,10 @@ Operands Executor::operandsOf(const plan::Instruction &instruction, bool constan
   return operands;
 }
 
+uint32_t Executor::peer(int32_t distance) const {
+  return *peerOf(context.plan.plan(), context.rank, distance); // the verifier has seen that it exists
+}
+
 std::string Executor::where(const plan::Instruction &instruction, size_t index, bool init) const {
   const plan::Plan &plan = context.plan.plan();
   return "rank " + std::to_string(context.rank) + ", " + (init ? "init " : "") +
@@ -84,11 +87,11 @@ Result<LaunchPtr> Executor::prepare(const plan::Instruction &instruction, bool i
     return context.communicator.prepareCollective(*instruction.op_as_Collective(), instruction, operands);
   case plan::Op::Send: {
     const plan::Send &send = *instruction.op_as_Send();
-    return context.communicator.prepareSend(send.peer(), send.tag(), operands.reads[0], stream);
+    return context.communicator.prepareSend(peer(send.distance()), send.tag(), operands.reads[0], stream);
   }
   case plan::Op::Recv: {
     const plan::Recv &recv = *instruction.op_as_Recv();
-    return context.communicator.prepareRecv(recv.peer(), recv.tag(), operands.writes[0], stream);
+    return context.communicator.prepareRecv(peer(recv.distance()), recv.tag(), operands.writes[0], stream);
   }
   default:
     return error("its kind is unknown");
@@ -126,32 +129,15 @@ Status Executor::createEvents(std::vector<int> &eventOf) {
   return {};
 }
 
-/// A send completes when its receiver has taken the payload. Waiting for that is put off until the payload is overwritten next (or
-/// the step ends), so that two ranks may send to each other before either receives.
-Status Executor::addSendsDone(size_t before) {
+/// Waits, before instruction `before`, until the sends whose payload it overwrites have been received.
+Status Executor::addSendsDone(size_t before, std::span<const uint32_t> sends) {
   auto list = items(context.plan.programOf(context.rank).instructions());
-  auto overlaps = [&](const BufferView &a, const BufferView &b) {
-    return a.data < b.data + b.bytes && b.data < a.data + a.bytes;
-  };
-  for (size_t i = 0; i < before; ++i) {
-    const plan::Send *send = list[i]->op_as_Send();
-    if (!send)
-      continue;
-    const BufferView &payload = buffers[numbers(list[i]->reads())[0]];
-    auto overwrites = [&](size_t other) {
-      return std::ranges::any_of(numbers(list[other]->writes()),
-                                 [&](uint32_t write) { return overlaps(buffers[write], payload); });
-    };
-    bool earlier = false;
-    for (size_t k = i + 1; k < before && !earlier; ++k)
-      earlier = overwrites(k);
-    if (earlier || (before < list.size() && !overwrites(before)))
-      continue;
-    unsigned stream = before < list.size() ? list[before]->stream() : list[i]->stream();
-    auto launch = context.communicator.prepareSendDone(send->peer(), send->tag(), stream);
+  for (uint32_t number : sends) {
+    const plan::Send &send = *list[number]->op_as_Send();
+    unsigned stream = before < list.size() ? list[before]->stream() : list[number]->stream();
+    auto launch = context.communicator.prepareSendDone(peer(send.distance()), send.tag(), stream);
     if (!launch)
       return tl::unexpected(launch.error());
-    auto number = static_cast<uint32_t>(i);
     program.push_back({std::move(*launch), number, static_cast<uint32_t>(list.size()) + number, stream, {}, -1});
   }
   return {};
@@ -159,16 +145,14 @@ Status Executor::addSendsDone(size_t before) {
 
 Status Executor::prepareProgram() {
   auto list = items(context.plan.programOf(context.rank).instructions());
-  bool sends =
-      std::ranges::any_of(list, [](const plan::Instruction *item) { return item->op_type() == plan::Op::Send; });
+  auto sendsDone = sendsDoneBefore(context.plan.plan(), items(context.plan.plan().ranks())[context.rank]->program());
   std::vector<int> eventOf(list.size(), -1);
   if (Status status = createEvents(eventOf); !status)
     return status;
   for (size_t i = 0; i <= list.size(); ++i) {
     context.progress.tick();
-    if (sends)
-      if (Status status = addSendsDone(i); !status)
-        return status;
+    if (Status status = addSendsDone(i, sendsDone[i]); !status)
+      return status;
     if (i == list.size())
       break;
     auto launch = prepare(*list[i], false);
@@ -193,16 +177,17 @@ Status Executor::submit(Item &item) {
 }
 
 Status Executor::moveImages(const std::vector<std::vector<PortImage>> &ports, bool toDevice) {
-  for (const auto &port : ports) {
-    const PortImage &image = port[context.rank];
-    if (!image.held)
-      continue;
-    std::byte *device = buffers[image.buffer].data, *host = context.host + image.offset;
-    Status status = toDevice ? context.device.upload(device, host, image.bytes)
-                             : context.device.download(host, device, image.bytes);
-    if (!status)
-      return status;
-  }
+  for (const auto &port : ports)
+    for (size_t slot = context.rank; slot < port.size(); slot += context.plan.numRanks()) {
+      const PortImage &image = port[slot];
+      if (!image.held)
+        continue;
+      std::byte *device = buffers[image.buffer].data, *host = context.host + image.offset;
+      Status status = toDevice ? context.device.upload(device, host, image.bytes)
+                               : context.device.download(host, device, image.bytes);
+      if (!status)
+        return status;
+    }
   return {};
 }
 

@@ -51,7 +51,8 @@ private:
   Status createEvents(std::vector<int> &eventOf);
   Operands operandsOf(const plan::Instruction &instruction, bool constantWeights) const;
   Result<LaunchPtr> prepare(const plan::Instruction &instruction, bool init);
-  Status addSendsDone(size_t before);
+  Status addSendsDone(size_t before, std::span<const uint32_t> sends);
+  uint32_t peer(int32_t distance) const;
   Status submit(Item &item);
   Status moveImages(const std::vector<std::vector<PortImage>> &ports, bool toDevice);
   std::string where(const plan::Instruction &instruction, size_t index, bool init) const;

@@ -59,6 +59,13 @@ std::string toText(std::span<const int64_t> shape) {
   return out + "]";
 }
 
+std::optional<uint32_t> peerOf(const plan::Plan &plan, uint32_t rank, int32_t distance) {
+  int64_t peer = int64_t(rank) + distance;
+  if (peer < 0 || peer >= static_cast<int64_t>(items(plan.ranks()).size()))
+    return std::nullopt;
+  return static_cast<uint32_t>(peer);
+}
+
 std::string kindOf(const plan::Plan &plan, const plan::Instruction &instruction) {
   switch (instruction.op_type()) {
   case plan::Op::KernelCall: {

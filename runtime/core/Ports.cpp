@@ -14,14 +14,15 @@ const plan::Buffer &bufferOf(const plan::Plan &plan, size_t rank, uint32_t index
 }
 
 std::vector<PortImage> layOut(const plan::Plan &plan, const plan::Port &port, uint64_t &end) {
-  std::vector<PortImage> images(items(plan.ranks()).size());
-  for (size_t rank = 0; rank < images.size(); ++rank) {
-    int32_t index = numbers(port.buffers())[rank];
+  size_t ranks = items(plan.ranks()).size();
+  std::vector<PortImage> images(ranks * port.parts());
+  for (size_t slot = 0; slot < images.size(); ++slot) {
+    int32_t index = numbers(port.buffers())[slot];
     if (index < 0)
       continue;
-    const plan::Buffer &buffer = bufferOf(plan, rank, index);
+    const plan::Buffer &buffer = bufferOf(plan, slot % ranks, index);
     uint64_t bytes = *elementCount(numbers(buffer.shape())) * sizeOf(buffer.dtype());
-    images[rank] = {static_cast<uint32_t>(index), end, bytes, true};
+    images[slot] = {static_cast<uint32_t>(index), end, bytes, true};
     end += (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }
   return images;
@@ -40,15 +41,16 @@ PortLayout PortLayout::of(const plan::Plan &plan) {
 
 void scatterInput(const plan::Plan &plan, const plan::Port &port, const Tensor &global,
                   std::span<const PortImage> images, std::byte *area) {
-  for (size_t rank = 0; rank < images.size(); ++rank) {
-    if (!images[rank].held)
+  size_t ranks = items(plan.ranks()).size();
+  for (size_t slot = 0; slot < images.size(); ++slot) {
+    if (!images[slot].held)
       continue;
-    const plan::Box &box = *items(port.boxes())[rank];
-    auto local = numbers(bufferOf(plan, rank, images[rank].buffer).shape());
+    const plan::Box &box = *items(port.boxes())[slot];
+    auto local = numbers(bufferOf(plan, slot % ranks, images[slot].buffer).shape());
     std::vector<int64_t> origin(local.size());
-    std::memset(area + images[rank].offset, 0, images[rank].bytes);
+    std::memset(area + images[slot].offset, 0, images[slot].bytes);
     StridedRuns(numbers(box.size()), global.shape, numbers(box.start()), local, origin, sizeOf(port.dtype()))
-        .copy(global.data.data(), area + images[rank].offset);
+        .copy(global.data.data(), area + images[slot].offset);
   }
 }
 
@@ -58,14 +60,15 @@ Tensor gatherOutput(const plan::Plan &plan, const plan::Port &port, std::span<co
   auto shape = numbers(port.shape());
   global.shape.assign(shape.begin(), shape.end());
   global.data.resize(*elementCount(shape) * sizeOf(port.dtype()));
-  for (size_t rank = images.size(); rank-- > 0;) { // the lowest rank last, so that it wins
-    if (!images[rank].held)
+  size_t ranks = items(plan.ranks()).size();
+  for (size_t slot = images.size(); slot-- > 0;) { // the lowest rank last, so that it wins
+    if (!images[slot].held)
       continue;
-    const plan::Box &box = *items(port.boxes())[rank];
-    auto local = numbers(bufferOf(plan, rank, images[rank].buffer).shape());
+    const plan::Box &box = *items(port.boxes())[slot];
+    auto local = numbers(bufferOf(plan, slot % ranks, images[slot].buffer).shape());
     std::vector<int64_t> origin(local.size());
     StridedRuns(numbers(box.size()), local, origin, shape, numbers(box.start()), sizeOf(port.dtype()))
-        .copy(area + images[rank].offset, global.data.data());
+        .copy(area + images[slot].offset, global.data.data());
   }
   return global;
 }

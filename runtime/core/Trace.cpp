@@ -52,10 +52,14 @@ private:
   }
 
   void describeTraffic(const plan::Instruction &instruction, json &args) const {
-    if (auto reads = numbers(instruction.reads()); instruction.op_type() == plan::Op::Send && !reads.empty())
-      args["bytes"] = bytesOf(reads[0]);
-    if (auto writes = numbers(instruction.writes()); instruction.op_type() == plan::Op::Recv && !writes.empty())
-      args["bytes"] = bytesOf(writes[0]);
+    if (const plan::Send *send = instruction.op_as_Send()) {
+      args["bytes"] = bytesOf(numbers(instruction.reads())[0]);
+      args["to"] = "rank " + std::to_string(static_cast<int64_t>(rank) + send->distance());
+    }
+    if (const plan::Recv *recv = instruction.op_as_Recv()) {
+      args["bytes"] = bytesOf(numbers(instruction.writes())[0]);
+      args["from"] = "rank " + std::to_string(static_cast<int64_t>(rank) + recv->distance());
+    }
     const plan::Collective *collective = instruction.op_as_Collective();
     if (!collective)
       return;

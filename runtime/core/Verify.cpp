@@ -1,5 +1,6 @@
 #include "core/Verify.h"
 #include "core/VerifyCollective.h"
+#include "format/Messages.h"
 
 #include <algorithm>
 #include <map>
@@ -32,6 +33,9 @@ public:
       verifyPorts(items(plan.inputs()), "input", true);
     if (ok())
       verifyPorts(items(plan.outputs()), "output", false);
+    if (ok())
+      if (Status status = verifyProgress(plan); !status)
+        expect(false, status.error().message);
     if (ok())
       return {};
     return error("the plan is not valid: " + problem);
@@ -216,17 +220,20 @@ private:
                      std::span<const uint32_t> writes) {
     const plan::Send *send = instruction.op_as_Send();
     const plan::Recv *recv = instruction.op_as_Recv();
-    uint32_t peer = send ? send->peer() : recv->peer(), tag = send ? send->tag() : recv->tag();
+    int32_t distance = send ? send->distance() : recv->distance();
+    uint32_t tag = send ? send->tag() : recv->tag();
     expect(send ? reads.size() == 1 && writes.empty() : writes.size() == 1 && reads.empty(), "it needs one buffer");
-    expect(peer < items(plan.ranks()).size(), "its peer does not exist");
+    expect(distance != 0, "it talks to itself");
     if (!ok())
       return;
     const plan::Buffer &payload = buffer(send ? reads[0] : writes[0]);
     expect(payload.space() == plan::Space::work, "its payload is not in the work area");
     for (uint32_t rank = 0; rank < items(plan.ranks()).size(); ++rank)
       if (programOf(rank) == programNumber) {
-        expect(rank != peer, "it talks to itself");
-        auto key = send ? std::tuple(rank, peer, tag) : std::tuple(peer, rank, tag);
+        auto peer = peerOf(plan, rank, distance);
+        if (!expect(peer.has_value(), "the peer of rank " + std::to_string(rank) + " does not exist"))
+          return;
+        auto key = send ? std::tuple(rank, *peer, tag) : std::tuple(*peer, rank, tag);
         Message &message = messages[key];
         (send ? message.sent : message.received) += 1;
         (send ? message.sentBytes : message.receivedBytes) = payload.bytes();
@@ -277,12 +284,12 @@ private:
       auto count = elementCount(numbers(port->shape()));
       auto bytes = count ? checkedMultiply(*count, sizeOf(port->dtype())) : std::nullopt;
       expect(bytes && *bytes <= kMaxArena && numbers(port->shape()).size() <= kMaxRank, "its shape is too large");
-      size_t ranks = items(plan.ranks()).size();
-      if (!expect(numbers(port->buffers()).size() == ranks && items(port->boxes()).size() == ranks,
+      size_t slots = items(plan.ranks()).size() * port->parts();
+      if (!expect(port->parts() > 0 && numbers(port->buffers()).size() == slots && items(port->boxes()).size() == slots,
                   "it misses some ranks"))
         return;
-      for (size_t rank = 0; ok() && rank < ranks; ++rank)
-        verifyBox(*port, rank, isInput);
+      for (size_t slot = 0; ok() && slot < slots; ++slot)
+        verifyBox(*port, slot, isInput);
       expect(isInput || coversAll(*port, *count), "no rank holds some of its elements");
       if (!ok())
         return;
@@ -290,14 +297,15 @@ private:
     where.clear();
   }
 
-  void verifyBox(const plan::Port &port, size_t rank, bool isInput) {
-    int32_t index = numbers(port.buffers())[rank];
+  void verifyBox(const plan::Port &port, size_t slot, bool isInput) {
+    size_t rank = slot % items(plan.ranks()).size();
+    int32_t index = numbers(port.buffers())[slot];
     auto buffers = items(items(plan.programs())[programOf(rank)]->buffers());
     if (index == -1 || !expect(index >= 0 && static_cast<size_t>(index) < buffers.size(), "its buffer does not exist"))
       return;
     const plan::Buffer &held = *buffers[index];
     auto global = numbers(port.shape()), local = numbers(held.shape());
-    auto start = numbers(items(port.boxes())[rank]->start()), size = numbers(items(port.boxes())[rank]->size());
+    auto start = numbers(items(port.boxes())[slot]->start()), size = numbers(items(port.boxes())[slot]->size());
     expect(held.space() == plan::Space::work || (!isInput && held.space() == plan::Space::weights),
            "its buffer is read-only");
     expect(held.dtype() == port.dtype(), "its buffer has another element type");
@@ -314,9 +322,9 @@ private:
   static bool coversAll(const plan::Port &port, uint64_t count) {
     std::set<std::pair<std::vector<int64_t>, std::vector<int64_t>>> distinct;
     uint64_t held = 0;
-    for (size_t rank = 0; rank < numbers(port.buffers()).size(); ++rank) {
-      auto start = numbers(items(port.boxes())[rank]->start()), size = numbers(items(port.boxes())[rank]->size());
-      if (numbers(port.buffers())[rank] >= 0 &&
+    for (size_t slot = 0; slot < numbers(port.buffers()).size(); ++slot) {
+      auto start = numbers(items(port.boxes())[slot]->start()), size = numbers(items(port.boxes())[slot]->size());
+      if (numbers(port.buffers())[slot] >= 0 &&
           distinct.emplace(std::vector(start.begin(), start.end()), std::vector(size.begin(), size.end())).second)
         held += *elementCount(size);
     }

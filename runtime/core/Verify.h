@@ -9,7 +9,7 @@ namespace mpopt::runtime {
 
 /// Whether a plan that passed the FlatBuffers verifier means something that can be executed without leaving its buffers: every index
 /// is in bounds, every buffer lies in its space, shapes fit bytes (without overflow), collectives fit their shapes and groups, sends
-/// and receives pair up, ports fit their buffers, file names stay in the plan's folder. What compiled kernels do with the buffers they are given
+/// and receives pair up and no rank can wait forever, ports fit their buffers, file names stay in the plan's folder. What compiled kernels do with the buffers they are given
 /// is their compiler's word.
 Status verifyPlan(const plan::Plan &plan);
 

@@ -43,8 +43,9 @@ Status loadAndRun(const Job &job, unsigned rank) {
   slot.loadNanoseconds = now() - start;
   slot.progress.at(0, Progress::kBetweenSteps);
   for (uint64_t step = 0; step < job.options.steps; ++step) {
-    if (Status status = (*communicator)->barrier(); !status)
-      return status;
+    if (step == 0 || !job.plan->plan().streams())
+      if (Status status = (*communicator)->barrier(); !status)
+        return status;
     TimeSpan &time = job.times[step * job.plan->numRanks() + rank];
     time.begin = now();
     if (Status status = executor->run(step); !status)

@@ -162,11 +162,15 @@ std::vector<double> Session::stepSeconds() const {
   const Job &job = state->job;
   size_t ranks = job.plan->numRanks();
   std::vector<double> seconds;
+  int64_t before = 0;
   for (uint64_t step = 0; step < job.options.steps; ++step) {
     std::span<const TimeSpan> times(job.times + step * ranks, ranks);
     int64_t begin = std::ranges::min(times, {}, &TimeSpan::begin).begin;
     int64_t end = std::ranges::max(times, {}, &TimeSpan::end).end;
+    if (job.plan->plan().streams() && step > 0)
+      begin = before;
     seconds.push_back(static_cast<double>(end - begin) * 1e-9);
+    before = end;
   }
   return seconds;
 }

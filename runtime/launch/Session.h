@@ -36,7 +36,8 @@ public:
 
   Status run();
 
-  /// Of each step: from the moment all ranks begin to the moment the last ends; uploads and downloads included.
+  /// Of each step: from the moment all ranks begin to the moment the last ends; uploads and downloads included. Where steps stream through
+  /// the ranks: from the end of the step before, for all but the first.
   std::vector<double> stepSeconds() const;
   /// From the start of a rank until it was ready for its first step.
   double loadSeconds(size_t rank) const;

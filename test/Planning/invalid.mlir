@@ -19,7 +19,7 @@
 // NONE: error: cannot plan for 0 devices
 // MANY: error: machine 'test-host' has 1024 devices, fewer than the 1000000 asked for
 // PRODUCT: error: strategy 'dp=2,tp=4' is for 8 devices, not for 4; make the product of its numbers the number of devices
-// TEXT: error: strategy 'dp2': 'dp2' gives no number of devices; write it like dp=2,tp=4
+// TEXT: error: strategy 'dp2': 'dp2' gives no number; write it like dp=2,tp=4
 // BATCH: error: strategy 'dp=8': no operator's batch can be split over dp=8 devices
 // SEQUENCE: error: strategy 'sp=2': no operator's sequence can be split over sp=2 devices
 // EXPERT: error: strategy 'ep=2': the model has no mixture of experts that ep could split; leave ep out

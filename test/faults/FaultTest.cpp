@@ -25,7 +25,7 @@ PlanMaker everyKind() {
     if (rank == 0)
       maker.send(1, 0, y);
     else
-      maker.recv(0, 0, y);
+      maker.recv(-1, 0, y);
   }
   return maker;
 }

@@ -50,7 +50,7 @@ private:
   }
 
   void visit(plan::PortT &port) {
-    number(port.dtype), numbers(port.shape), numbers(port.buffers), list(port.boxes);
+    number(port.dtype), numbers(port.shape), numbers(port.buffers), list(port.boxes), number(port.parts);
     for (auto &box : port.boxes)
       numbers(box->start), numbers(box->size);
   }
@@ -75,9 +75,9 @@ private:
       number(call->low), number(call->high), numbers(call->permutation), number(call->sequence);
     }
     if (plan::SendT *call = instruction.op.AsSend())
-      number(call->peer), number(call->tag);
+      number(call->distance), number(call->tag);
     if (plan::RecvT *call = instruction.op.AsRecv())
-      number(call->peer), number(call->tag);
+      number(call->distance), number(call->tag);
   }
 
   template <typename Number> Number telling(Number now) {

@@ -45,7 +45,7 @@ PlanMaker stages() {
     if (rank == 0)
       maker.send(1, 7, x[rank]), maker.recv(1, 8, y);
     else
-      maker.recv(0, 7, y), maker.send(0, 8, y);
+      maker.recv(-1, 7, y), maker.send(-1, 8, y);
     maker.program().instructions.front()->stream = 1;
     maker.copy(y, x[rank]);
     maker.program().instructions.back()->waits = {0};

@@ -58,10 +58,10 @@ void addPlanningOptions(CLI::App &app, Arguments &arguments) {
                  "Binds a symbolic dimension (batch=8) or an input's shape (input_ids=2x128); repeatable")
       ->type_name("NAME=SIZE")
       ->allow_extra_args(false);
-  app.add_option("-s,--strategy", arguments.strategy,
-                 "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel; with --train also "
-                 "pp=, cp=, "
-                 "mb=, interleave=, zero=, recompute=, schedule=")
+  app.add_option(
+         "-s,--strategy", arguments.strategy,
+         "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel, pp= pipeline stages,\n"
+         "mb= microbatches; with --train also cp=, interleave=, zero=, recompute=, schedule=")
       ->type_name("dp=2,tp=4");
   app.add_option("--pin", arguments.pin, "File with shardings that the plan must have")->type_name("FILE");
   app.add_option("--plan-json", arguments.planJson,

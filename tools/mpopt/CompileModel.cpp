@@ -26,6 +26,10 @@ void printAccount(const llvm::json::Object &account, const std::string &output) 
     most = std::max(most, bytes.getAsNumber().value_or(0));
   llvm::outs() << "\n  memory           " << bytesText(most) << " per device at most\n  collectives      ";
   llvm::outs() << collectivesText(*account.getArray("collectives"));
+  if (const llvm::json::Object *pipeline = account.getObject("pipeline"))
+    llvm::outs() << "\n  pipeline         " << pipeline->getArray("stages")->size() << " stage(s), "
+                 << *pipeline->getInteger("microbatches") << " microbatch(es), "
+                 << bytesText(pipeline->getNumber("message_bytes").value_or(0)) << " sent a step";
   llvm::outs() << "\n";
 }
 

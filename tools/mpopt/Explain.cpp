@@ -76,6 +76,48 @@ std::string collectivesText(const json::Array &collectives) {
   return result.empty() ? "none" : result;
 }
 
+static void printPipeline(const json::Object &account, llvm::raw_ostream &os) {
+  const json::Object *pipeline = account.getObject("pipeline");
+  const json::Array *stages = pipeline ? pipeline->getArray("stages") : nullptr;
+  if (!stages || stages->empty())
+    return;
+  os << stages->size() << " pipeline stages; a pass of a microbatch takes "
+     << timeText(number(*pipeline, "pass_seconds")) << ", a step is made of "
+     << static_cast<int64_t>(number(*pipeline, "microbatches"))
+     << (pipeline->getBoolean("steps_overlap").value_or(false) ? ", and steps overlap\n" : "\n");
+  constexpr size_t kName = 40;
+  Table table("  ", 40);
+  table.add({"devices", "operators", "time", "receives", "sends", "weights", "activations", "from", "to"});
+  for (const json::Value &value : *stages) {
+    const json::Object &stage = *value.getAsObject();
+    const json::Array &devices = *stage.getArray("devices");
+    auto bytes = [&](llvm::StringRef key) { return bytesText(number(stage, key)); };
+    int64_t first = devices.front().getAsInteger().value_or(0), last = devices.back().getAsInteger().value_or(0);
+    table.add({first == last ? std::to_string(first) : std::to_string(first) + "-" + std::to_string(last),
+               std::to_string(static_cast<int64_t>(number(stage, "operators"))), timeText(number(stage, "seconds")),
+               bytes("received_bytes"), bytes("sent_bytes"), bytes("weights_bytes"), bytes("live_bytes"),
+               fitted(text(stage, "first_node"), kName), fitted(text(stage, "last_node"), kName)});
+  }
+  table.print(os);
+}
+
+/// What other numbers of stages and microbatches would have come to.
+static void printCandidates(const json::Object &account, llvm::raw_ostream &os) {
+  const json::Array *candidates = account.getArray("pipelines_considered");
+  if (!candidates)
+    return;
+  os << "Pipelines considered:\n";
+  Table table("  ", 40);
+  for (const json::Value &value : *candidates) {
+    const json::Object &candidate = *value.getAsObject();
+    bool exists = candidate.get("predicted_seconds") != nullptr;
+    table.add({formatv("pp={0:f0},mb={1:f0}", number(candidate, "stages"), number(candidate, "microbatches")).str(),
+               exists ? timeText(number(candidate, "predicted_seconds")) : "no plan",
+               exists ? bytesText(number(candidate, "memory_bytes")) : ""});
+  }
+  table.print(os);
+}
+
 void printExplanation(const json::Object &account, llvm::raw_ostream &os) {
   double step = number(account, "predicted_seconds"), bound = number(account, "lower_bound_seconds");
   os << "predicted " << timeText(step) << " a step; by the same cost model no plan takes less than " << timeText(bound)
@@ -83,6 +125,10 @@ void printExplanation(const json::Object &account, llvm::raw_ostream &os) {
      << "Per device. On the right: how much longer the step would be, all else chosen anew, if that operator were "
         "spread\n"
      << "otherwise (in every copy of a repeated block).\n";
+  printPipeline(account, os);
+  printCandidates(account, os);
+  if (const json::Object *pipeline = account.getObject("pipeline")) // blocks are those of a pass
+    step = number(*pipeline, "pass_seconds");
   if (const json::Array *blocks = account.getArray("blocks"))
     for (const json::Value &block : *blocks)
       printBlock(*block.getAsObject(), step, os);

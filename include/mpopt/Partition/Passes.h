@@ -20,7 +20,7 @@ using StepPrice =
 std::unique_ptr<mlir::Pass> createPartitionModule(StepPrice price);
 
 /// What runs between planning and scheduling: shardings are checked, operations go over to local shapes, collectives that say
-/// the same become one. Expects nn + shd on global shapes, leaves nn + coll on local shapes.
+/// the same become one, stages become functions. Expects nn + shd on global shapes, leaves nn + coll on local shapes.
 void buildPartitionPipeline(mlir::OpPassManager &manager, const StepPrice &price = {});
 
 /// Registers the passes above and the pipeline, `partition`.

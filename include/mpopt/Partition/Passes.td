@@ -51,6 +51,59 @@ def SimplifyCollectives : Pass<"mpopt-simplify-collectives", "::mlir::ModuleOp">
   }];
 }
 
+def SplitMicrobatches : Pass<"mpopt-split-microbatches", "::mlir::ModuleOp"> {
+  let summary = "Turns @main on a whole batch into @main on one of `count` equal microbatches";
+  let description = [{
+    A batch split over time instead of devices: the dimensions that the inputs' batch becomes are followed through all operators' rules and
+    divided. Runs before planning, which thus sees the shapes that will run.
+
+    ```mlir
+    func.func @main(%x: tensor<8x64xf32>) -> tensor<8x32xf32> { .. }
+    ```
+    becomes, with count=4,
+    ```mlir
+    module attributes {shd.microbatches = 4} {
+    func.func @main(%x: tensor<2x64xf32> {shd.batch_dim = 0}) -> (tensor<2x32xf32> {shd.batch_dim = 0}) { .. }
+    ```
+    An operator that does not treat rows apart, and a constant that differs between rows, are errors. Inputs without a batch are given
+    whole to every microbatch.
+  }];
+  let options = [Option<"count", "count", "int64_t", "1", "Number of microbatches">];
+  let dependentDialects = ["::mpopt::coll::CollDialect", "::mpopt::nn::NNDialect"];
+}
+
+def SplitStages : Pass<"mpopt-split-stages", "::mlir::ModuleOp"> {
+  let summary = "Turns the @main of a pipeline into one function per stage, with sends and receives between them";
+  let description = [{
+    Does nothing where the module has no `shd.stages`. A value goes from the stage that makes it straight to each that uses it, right after it is
+    made; it is received before its first use. Inputs are arguments of every stage that uses them. What belongs to no stage is
+    computed in each that uses it. A collective that makes its operand smaller moves to the operand's stage, so that less is sent.
+
+    ```mlir
+    module attributes {shd.stages = 2} {
+    func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
+      %y = nn.exp %x {shd.stage = 0} : tensor<4xf32>
+      %z = nn.exp %y {shd.stage = 1} : tensor<4xf32>
+      return %z : tensor<4xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    func.func @stage_0(%x: tensor<4xf32>) {
+      %y = nn.exp %x : tensor<4xf32>
+      coll.send %y distance 1 tag 0 : tensor<4xf32>
+      return
+    }
+    func.func @stage_1() -> tensor<4xf32> {
+      %y = coll.recv distance 1 tag 0 : tensor<4xf32>
+      %z = nn.exp %y : tensor<4xf32>
+      return %z : tensor<4xf32>
+    }
+    ```
+  }];
+  let dependentDialects = ["::mpopt::coll::CollDialect"];
+}
+
 def TestPrintRules : Pass<"mpopt-test-print-rules", "::mlir::ModuleOp"> {
   let summary = "Prints the partition rule of every operation of @main, for tests";
   let description = [{

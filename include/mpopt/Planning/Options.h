@@ -26,18 +26,23 @@ inline constexpr std::array<Role, 4> kRoles = {Role::Data, Role::Expert, Role::S
 /// "dp", "ep", "sp", "tp".
 std::string_view name(Role role);
 
-/// A classic layout that the plan must have: the number of devices per role.
+/// A classic layout that the plan must have: the number of devices per role, and of pipeline stages and microbatches.
 struct Strategy {
   std::array<int64_t, kRoles.size()> ways = {1, 1, 1, 1};
+  int64_t stages = 1;       ///< Each on as many devices as the roles need; one after the other on the slowest links.
+  int64_t microbatches = 1; ///< Equal parts of the batch that go through the stages one after the other.
+  /// Whether the roles say how a stage is laid out. Where they do not the planner chooses.
+  bool hasRoles = true;
 
   int64_t &operator[](Role role) { return ways[static_cast<size_t>(role)]; }
   int64_t operator[](Role role) const { return ways[static_cast<size_t>(role)]; }
+  /// Devices of one stage.
   int64_t devices() const;
-  /// "dp=2,tp=4", without roles of one device.
+  /// "pp=2,mb=4,dp=2,tp=4", without what is 1.
   std::string text() const;
 };
 
-/// Reads "dp=2,tp=4". Errors: an unknown or repeated role, a number below 1, a product past 2^31.
+/// Reads "pp=2,mb=4,dp=2,tp=4". Errors: an unknown or repeated key, a number below 1, a product past 2^31.
 Result<Strategy> parseStrategy(std::string_view text);
 
 /// How one dimension of a pinned value is split: over these axes, major to minor, or over any axes of that product.
@@ -100,8 +105,8 @@ struct PlanOptions {
   /// The machine as loaded, before machine::forDevices.
   const machine::Machine *machine = nullptr;
   int64_t devices = 1;
-  /// "latency": least time of a step. "throughput": the same, as long as every step occupies all devices (there are no pipeline
-  /// stages yet). "memory": least memory per device, then least time.
+  /// "latency": least time of a step. "throughput": least time from step to step, where each stage begins the next step as soon as it
+  /// can; without stages that is the same. "memory": least memory per device, then least time.
   std::string objective = "latency";
   std::optional<Strategy> strategy;
   std::vector<Pin> pins;

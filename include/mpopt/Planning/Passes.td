@@ -25,7 +25,7 @@ def PlanModule : Pass<"mpopt-plan-module", "::mlir::ModuleOp"> {
   let options = [
     Option<"machine", "machine", "std::string", "\"host\"", "Name or file of the machine">,
     Option<"devices", "devices", "int64_t", "1", "Number of devices">,
-    Option<"strategy", "strategy", "std::string", "\"\"", "Classic layout that the plan must have: dp=2,tp=4">,
+    Option<"strategy", "strategy", "std::string", "\"\"", "Classic layout that the plan must have: dp=2,tp=4, or pp=2,mb=4">,
     Option<"objective", "objective", "std::string", "\"latency\"", "latency, throughput or memory">,
     Option<"pin", "pin", "std::string", "\"\"", "File with shardings that the plan must have">,
     Option<"memoryLimit", "memory-limit", "int64_t", "0", "Bytes per device; 0: the machine's">,

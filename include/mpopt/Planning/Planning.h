@@ -58,8 +58,24 @@ struct BlockReport {
   std::vector<std::string> nodes; ///< Of all copies, in the order of the program.
 };
 
+/// A stage of a pipeline. Times and bytes are those of one microbatch, on one device.
+struct StageReport {
+  std::string first, last; ///< Nodes of its first and its last operator.
+  int64_t operators = 0;
+  double computeSeconds = 0, commSeconds = 0;
+  double transferSeconds = 0; ///< To take what earlier stages send.
+  int64_t sentBytes = 0, receivedBytes = 0;
+  int64_t weightBytes = 0;
+  int64_t liveBytes = 0; ///< Most run-time memory at a time.
+
+  double seconds() const { return computeSeconds + commSeconds + transferSeconds; }
+};
+
 struct PlanReport {
-  double predictedSeconds = 0;     ///< One step.
+  double predictedSeconds = 0; ///< One step; with the objective throughput, from the end of one to the end of the next.
+  double passSeconds = 0;      ///< One microbatch from end to end; a step where there are none.
+  int64_t microbatches = 1;
+  std::vector<StageReport> stages; ///< Of a pipeline; else empty.
   double lowerBoundSeconds = 0;    ///< No plan takes less, by the same cost model.
   int64_t memoryBytes = 0;         ///< Most that one device holds at a time.
   int64_t weightBytes = 0;         ///< Of that, weights and other values computed once.
@@ -70,7 +86,8 @@ struct PlanReport {
 /// Chooses a sharding for every value of @main and writes it down: adds `shd.mesh @mesh`, `shd.in` and `shd.out` on every operator, and
 /// `shd.sharding` on the arguments and results. Changes nothing else; an earlier plan is replaced. The same module and options
 /// give the same attributes. Emits an error where no plan exists: a strategy, pin or memory limit that cannot be met, or devices that the
-/// machine lacks.
+/// machine lacks. A strategy with stages also marks operators with `shd.stage`. @main has the shapes of one microbatch by now; their
+/// number enters the report alone.
 llvm::LogicalResult planModule(mlir::ModuleOp module, const PlanOptions &options, PlanReport &report);
 
 /// Seconds of a reshard step over the mesh of a plan with these options, as the plan was priced; empty where there is no such mesh.

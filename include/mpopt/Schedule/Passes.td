@@ -24,12 +24,37 @@ def LowerPlaces : Pass<"mpopt-lower-places", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mpopt::nn::NNDialect", "::mpopt::coll::CollDialect"];
 }
 
+def UnrollMicrobatches : Pass<"mpopt-unroll-microbatches", "::mlir::ModuleOp"> {
+  let summary = "Writes a program of one microbatch as that of all, one after the other";
+  let description = [{
+    Arguments and results with `shd.batch_dim` become one per microbatch, marked with `shd.part`; what is computed once stays as it is. Several
+    microbatches are on their way at a time because the ranks of other stages work on the earlier ones.
+
+    ```mlir
+    module attributes {shd.microbatches = 2} {
+    func.func @stage_0(%x: tensor<2xf32> {shd.batch_dim = 0}) {
+      %y = call @kernel_0(%x, %w) : (tensor<2xf32>, tensor<f32>) -> tensor<2xf32>
+      coll.send %y distance 1 tag 5 : tensor<2xf32>
+    ```
+    becomes
+    ```mlir
+    func.func @stage_0(%x0: tensor<2xf32> {shd.batch_dim = 0, shd.part = 0}, %x1: tensor<2xf32> {shd.batch_dim = 0, shd.part = 1}) {
+      %y0 = call @kernel_0(%x0, %w) : (tensor<2xf32>, tensor<f32>) -> tensor<2xf32>
+      coll.send %y0 distance 1 tag 10 {microbatch = 0} : tensor<2xf32>
+      %y1 = call @kernel_0(%x1, %w) : (tensor<2xf32>, tensor<f32>) -> tensor<2xf32>
+      coll.send %y1 distance 1 tag 11 {microbatch = 1} : tensor<2xf32>
+    ```
+  }];
+  let dependentDialects = ["::mpopt::coll::CollDialect"];
+}
+
 def BuildProgram : Pass<"mpopt-build-program", "::mlir::ModuleOp"> {
-  let summary = "Turns @main, a list of kernel calls and collectives, into an rt.program";
+  let summary = "Turns @main, or each stage, a list of kernel calls and communication, into an rt.program";
   let description = [{
     Values become buffers. Run-time buffers share the arena by liveness (offsets are the same on all devices); what can be computed once,
     from weights, constants and the device's place alone, becomes instructions marked `init`, whose intermediate buffers share an
-    arena of their own, and whose results that the run needs are numbered `weights` buffers.
+    arena of their own, and whose results that the run needs are numbered `weights` buffers. What is sent stays as it is for as many further microbatches
+    as there are stages between sender and receiver, so that the sender need not wait for them.
 
     ```mlir
     func.func @main(%x: tensor<4xf32>) -> tensor<4xf32> {
@@ -50,6 +75,9 @@ def BuildProgram : Pass<"mpopt-build-program", "::mlir::ModuleOp"> {
     }
     ```
   }];
+  let options = [
+    Option<"streams", "streams", "bool", "false", "Whether a step may begin while later stages run the one before">
+  ];
   let dependentDialects = ["::mpopt::rt::RTDialect"];
 }
 

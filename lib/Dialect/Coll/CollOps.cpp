@@ -188,3 +188,14 @@ LogicalResult IndexOp::verify() {
     return emitOpError("result must be a scalar i64 (c2)");
   return success();
 }
+
+template <typename Op> static LogicalResult verifyMessage(Op op) {
+  if (static_cast<int64_t>(op.getDistance()) < 1)
+    return op.emitOpError("must be for a later stage from an earlier one (c1)");
+  if (static_cast<int64_t>(op.getTag()) < 0)
+    return op.emitOpError("tag must not be negative (c2)");
+  return success();
+}
+
+LogicalResult SendOp::verify() { return verifyMessage(*this); }
+LogicalResult RecvOp::verify() { return verifyMessage(*this); }

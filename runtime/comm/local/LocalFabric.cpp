@@ -30,7 +30,7 @@ void LocalFabric::layOut() {
   for (uint32_t rank = 0; rank < loaded->numRanks(); ++rank)
     for (const plan::Instruction *instruction : items(loaded->programOf(rank).instructions()))
       if (const plan::Send *send = instruction->op_as_Send()) {
-        channels[{rank, send->peer(), send->tag()}] = end;
+        channels[{rank, *peerOf(plan, rank, send->distance()), send->tag()}] = end;
         end += sizeof(Channel);
       }
   stagingStart = roundUp(end, kPage);

@@ -21,9 +21,23 @@ TEST(ParseStrategy, ReadsRolesInAnyOrder) {
   EXPECT_EQ(strategy->text(), "dp=2,tp=4");
 }
 
+TEST(ParseStrategy, ReadsPipelines) {
+  Result<Strategy> strategy = parseStrategy("tp=2,pp=3,mb=8");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_EQ(strategy->stages, 3);
+  EXPECT_EQ(strategy->microbatches, 8);
+  EXPECT_EQ(strategy->devices(), 2);
+  EXPECT_TRUE(strategy->hasRoles);
+  EXPECT_EQ(strategy->text(), "pp=3,mb=8,tp=2");
+  strategy = parseStrategy("pp=2");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_FALSE(strategy->hasRoles) << "the planner lays the stages out";
+}
+
 TEST(ParseStrategy, RefusesWhatIsNotOne) {
-  for (const char *text : {"", "dp", "dp=", "=2", "dp=0", "dp=-1", "dp=2,", "dp=2;tp=2", "dp=1e3", "pp=2", "dp=2,dp=2",
-                           "dp=99999999999999999999", "dp=65536,tp=65536", "dp=2 tp=2"}) {
+  for (const char *text :
+       {"", "dp", "dp=", "=2", "dp=0", "dp=-1", "dp=2,", "dp=2;tp=2", "dp=1e3", "zz=2", "dp=2,dp=2", "pp=0",
+        "pp=2,pp=2", "mb", "pp=65536,dp=65536", "dp=99999999999999999999", "dp=65536,tp=65536", "dp=2 tp=2"}) {
     Result<Strategy> strategy = parseStrategy(text);
     ASSERT_FALSE(strategy) << text;
     EXPECT_THAT(strategy.error().message, HasSubstr("write it like dp=2,tp=4")) << text;

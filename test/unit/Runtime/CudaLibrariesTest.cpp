@@ -5,7 +5,6 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 using namespace mpopt::cuda;
 using testing::ElementsAre;
@@ -17,7 +16,8 @@ namespace {
 class CudaLibraries : public testing::Test {
 protected:
   void SetUp() override {
-    folder = fs::path(testing::TempDir()) / ("mpopt-cuda-libraries." + std::to_string(getpid()));
+    folder = fs::path(testing::TempDir()) / "mpopt-cuda-libraries";
+    fs::remove_all(folder);
     fs::create_directories(folder / "one");
   }
   void TearDown() override {

@@ -145,16 +145,16 @@ plan::CollectiveT &PlanMaker::collective(plan::CollectiveKind kind, uint32_t gro
   return *add(call, {from}, {to}).op.AsCollective();
 }
 
-void PlanMaker::send(uint32_t peer, uint32_t tag, uint32_t buffer) {
+void PlanMaker::send(int32_t distance, uint32_t tag, uint32_t buffer) {
   plan::SendT call;
-  call.peer = peer;
+  call.distance = distance;
   call.tag = tag;
   add(call, {buffer}, {});
 }
 
-void PlanMaker::recv(uint32_t peer, uint32_t tag, uint32_t buffer) {
+void PlanMaker::recv(int32_t distance, uint32_t tag, uint32_t buffer) {
   plan::RecvT call;
-  call.peer = peer;
+  call.distance = distance;
   call.tag = tag;
   add(call, {}, {buffer});
 }
@@ -167,6 +167,10 @@ void PlanMaker::port(std::vector<std::unique_ptr<plan::PortT>> &ports, const std
   auto made = std::make_unique<plan::PortT>();
   made->name = name;
   for (int64_t rank = 0; rank < ranks; ++rank) {
+    if (buffers[rank] < 0) {
+      made->boxes.push_back(std::make_unique<plan::BoxT>());
+      continue;
+    }
     const plan::BufferT &buffer = *plan.programs[plan.ranks[rank]->program]->buffers[buffers[rank]];
     made->dtype = buffer.dtype;
     made->shape = buffer.shape;

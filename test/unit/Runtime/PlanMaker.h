@@ -26,8 +26,8 @@ public:
   void kernel(const std::string &symbol, std::vector<uint32_t> reads, std::vector<uint32_t> writes);
   void copy(uint32_t from, uint32_t to);
   plan::CollectiveT &collective(plan::CollectiveKind kind, uint32_t groupSet, uint32_t from, uint32_t to);
-  void send(uint32_t peer, uint32_t tag, uint32_t buffer);
-  void recv(uint32_t peer, uint32_t tag, uint32_t buffer);
+  void send(int32_t distance, uint32_t tag, uint32_t buffer);
+  void recv(int32_t distance, uint32_t tag, uint32_t buffer);
 
   /// Ports of shape [ranks, local...]: rank r's buffer, of shape [1, local...], holds row r. `buffers` per rank, or one for all.
   void input(const std::string &name, std::vector<int32_t> buffers) { port(plan.inputs, name, std::move(buffers)); }

@@ -92,4 +92,20 @@ def Coll_IndexOp : Coll_Op<"index"> {
   let assemblyFormat = "`over` $mesh $axes attr-dict `:` type($result)";
 }
 
+class Coll_Message<string mnemonic> : Op<CollDialect, mnemonic> { let hasVerifier = 1; }
+
+def Coll_SendOp : Coll_Message<"send"> {
+  let summary = "gives the value to the device in the same place of the stage that is `distance` stages later";
+  let description = "Matched by the `coll.recv` of that stage with the same tag; a tag is used once in a program, or once per microbatch.";
+  let arguments = (ins Coll_Tensor:$input, I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch);
+  let assemblyFormat = "$input `distance` $distance `tag` $tag attr-dict `:` type($input)";
+}
+
+def Coll_RecvOp : Coll_Message<"recv"> {
+  let summary = "takes the value from the device in the same place of the stage that is `distance` stages earlier";
+  let arguments = (ins I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch);
+  let results = (outs Coll_Tensor:$result);
+  let assemblyFormat = "`distance` $distance `tag` $tag attr-dict `:` type($result)";
+}
+
 #endif // MPOPT_DIALECT_COLL_OPS

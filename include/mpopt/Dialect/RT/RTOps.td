@@ -73,9 +73,21 @@ def RT_CollectiveOp : RT_Instruction<"collective", (ins RT_CollectiveKind:$kind,
 }
 def RT_CopyOp : RT_Instruction<"copy", (ins)> { let summary = "copies one buffer to another"; }
 
+class RT_Message<string mnemonic> : RT_Instruction<mnemonic, (ins I64Attr:$distance, I64Attr:$tag)> {
+  let assemblyFormat = "`distance` $distance `tag` $tag `(` $reads `:` type($reads) `)` `->` `(` $writes `:` type($writes) `)` attr-dict";
+}
+def RT_SendOp : RT_Message<"send"> { let summary = "gives its operand to the same device of the stage `distance` stages later"; }
+def RT_RecvOp : RT_Message<"recv"> { let summary = "takes its result from the same device of the stage `distance` stages earlier"; }
+
 def RT_PortOp : RT_Op<"port"> {
   let summary = "a model input or output: name, global shape, sharding, buffer";
-  let arguments = (ins StrAttr:$name, UnitAttr:$output, RT_BufferType:$buffer, TypeAttr:$global, Shd_ShardingAttr:$sharding);
+  let description = [{
+    `global` is the whole tensor's type, or, where there are microbatches, that of one microbatch: part `part` of `parts` along `dim`. `position`
+    is the port's place among the model's inputs or outputs.
+  }];
+  let arguments = (ins StrAttr:$name, UnitAttr:$output, RT_BufferType:$buffer, TypeAttr:$global, Shd_ShardingAttr:$sharding,
+                       I64Attr:$position, DefaultValuedAttr<I64Attr, "0">:$part, DefaultValuedAttr<I64Attr, "1">:$parts,
+                       DefaultValuedAttr<I64Attr, "0">:$dim);
   let assemblyFormat = "$name (`output` $output^)? $buffer `:` type($buffer) `global` $global `sharding` $sharding attr-dict";
 }
 

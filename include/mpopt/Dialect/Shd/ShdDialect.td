@@ -14,7 +14,10 @@ def ShdDialect : Dialect {
     - function arguments and results carry `shd.sharding`;
     - every operation that implements `PartitionInterface` carries `shd.in` and `shd.out`, arrays of one `#shd.sharding`
       per operand and result. Where the sharding in which a value is made differs from the one in which it is used,
-      partitioning inserts a reshard.
+      partitioning inserts a reshard;
+    - in a pipeline the module carries `shd.stages`, each stage being a mesh like the one declared, and operations carry `shd.stage`; one
+      without belongs to every stage that uses it. `shd.microbatches` says how many microbatches a step is made of, `shd.batch_dim`
+      on an argument or result of @main which dimension they split: shapes are those of one microbatch.
 
     The dialect knows no operator: operators register their rules through `PartitionInterface`.
   }];

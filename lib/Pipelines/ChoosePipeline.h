@@ -1,0 +1,30 @@
+#ifndef MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H
+#define MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H
+
+#include "mpopt/Planning/Planning.h"
+#include <vector>
+
+namespace mpopt {
+
+/// A number of stages and microbatches that was planned for, and what came of it.
+struct PipelineCandidate {
+  planning::Strategy strategy;
+  bool exists = false; ///< Whether there is such a plan.
+  double seconds = 0;  ///< As PlanReport::predictedSeconds.
+  int64_t memoryBytes = 0;
+};
+
+/// Whether stages and microbatches are the planner's to choose: neither a strategy nor pins say how devices are used.
+bool choosesPipeline(const planning::PlanOptions &options);
+
+/// Plans copies of a module before planning with several numbers of stages and microbatches, and returns the strategy of the best for the
+/// objective; nothing where that is the plan without stages. All are kept in `tried`, that one first.
+///  throughput  every number of stages that divides the devices, with the fewest microbatches that fit into memory
+///  memory      the same, and without stages, with one and with several microbatches
+///  latency     stages only where there is no plan without: they lengthen the way of a single step
+std::optional<planning::Strategy> choosePipeline(mlir::ModuleOp module, const planning::PlanOptions &options,
+                                                 std::vector<PipelineCandidate> &tried);
+
+} // namespace mpopt
+
+#endif // MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H

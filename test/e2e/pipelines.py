@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Pipelines against ONNX Runtime: stages and microbatches, alone and with other layouts, ranks as threads and as processes, steps one by one
+and streaming; what cannot be split is refused; faults at sends and receives are reported; the trace shows them.
+
+usage: pipelines.py [--cache DIR] MODEL...      MODEL as in models.py
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import models
+
+from mpopt import ToolError, execute, plan
+from mpopt.tools import BIN, relative_difference
+
+TOLERANCE = 1e-4
+MACHINE = models.TOP / "machines/test-host.toml"
+BATCH = 4
+# devices, strategy, objective, ranks
+CASES = [
+    (2, "pp=2", "latency", "threads"),
+    (2, "pp=2,mb=4", "latency", "processes"),
+    (3, "pp=3,mb=2", "latency", "threads"),
+    (4, "pp=2,tp=2,mb=4", "latency", "threads"),
+    (4, "pp=2,tp=2,mb=2", "latency", "threads"),
+    (4, "pp=4,mb=4", "latency", "threads"),
+    (4, "pp=2,dp=2,mb=2", "latency", "processes"),
+    (4, "pp=2,mb=2", "throughput", "threads"),
+    (2, "pp=2", "throughput", "processes"),
+    (6, "pp=3,tp=2,mb=2", "throughput", "threads"),
+    (3, "pp=3", "memory", "threads"),
+    (1, "mb=4", "latency", "threads"),
+]
+
+
+def check(model, path, inputs, expected, case, folder):
+    """What is wrong with a case, or None, and a line about it."""
+    devices, strategy, objective, ranks = case
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    file = folder / "model.mpplan"
+    account = plan(path, file, devices, dims=models.dims(inputs), machine=MACHINE, strategy=strategy,
+                   options=("--objective", objective))
+    outputs, _ = execute(file, inputs, ranks=ranks, repeat=5)
+    difference = relative_difference(outputs, expected)
+    ways = dict(part.split("=") for part in strategy.split(","))
+    stages = account["pipeline"]["stages"]
+    line = f"{difference:.1e}  stages {[round(stage['seconds'] * 1e3, 2) for stage in stages]} ms, memory {account['memory_bytes']}"
+    if not difference <= TOLERANCE:
+        return f"differs from ONNX Runtime by {difference:.2e}", line
+    if max(1, len(stages)) != int(ways.get("pp", 1)) or account["pipeline"]["microbatches"] != int(ways.get("mb", 1)):
+        return f"the account has {account['pipeline']}", line
+    if "pp" in ways and account["pipeline"]["messages"] == 0:
+        return "nothing is sent", line
+    if len(account["memory_bytes"]) != devices:
+        return "the account misses devices", line
+    return None, line
+
+
+def run(arguments, **environment):
+    return subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True, timeout=120, check=False,
+                          env={**os.environ, **environment})
+
+
+def check_faults(file, inputs, folder):
+    """Kills and stalls at the first send and receive."""
+    trace = folder / "trace.json"
+    result = run([BIN / "mpopt-run", file, "--trace", trace])
+    if result.returncode != 0:
+        return result.stderr
+    events = [event for event in json.loads(trace.read_text())["traceEvents"] if event["ph"] == "X"]
+    for kind in ("send", "recv"):
+        found = [event for event in events if event.get("args", {}).get("kind") == kind]
+        if not found or found[0]["args"]["bytes"] <= 0 or not found[0]["args"]["to" if kind == "send" else "from"].startswith("rank "):
+            return f"the trace shows no {kind}"
+        rank, number = found[0]["tid"], found[0]["args"]["instruction"]
+        for fault in ("kill", "stall"):
+            for ranks in ("threads", "processes"):
+                result = run([BIN / "mpopt-run", file, "--ranks", ranks, "--repeat", 3, "--timeout", 0.5],
+                             MPOPT_FAULT=f"{fault}:{rank}:1:{number}")
+                if result.returncode != 1 or f"rank {rank} " not in result.stderr or f"at step 1 in {kind}#{number}" not in result.stderr:
+                    return f"{fault} at {kind}, {ranks}: exit code {result.returncode}, {result.stderr!r}"
+    return None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cache", type=pathlib.Path, default=models.TOP / "build/e2e", help="folder for models and references")
+    parser.add_argument("models", nargs="+", metavar="MODEL", choices=list(models.MODELS))
+    args = parser.parse_args()
+    failed = 0
+
+    def report(name, wrong, line=""):
+        nonlocal failed
+        print(f"{'FAIL' if wrong else 'ok  '} {name:<50} {line}" + (f"\n     {wrong}" if wrong else ""), flush=True)
+        failed += wrong is not None
+
+    for name in args.models:
+        model = models.MODELS[name]
+        path = models.prepare(model, args.cache)
+        inputs = models.make_inputs(model, path, BATCH)
+        expected = models.reference_outputs(model, path, inputs, args.cache)
+        folder = args.cache / "plans" / f"{name}.pipelines"
+        for case in CASES:
+            try:
+                report(f"{name} x{case[0]} {case[1]} {case[2]} {case[3]}", *check(model, path, inputs, expected, case, folder))
+            except (ToolError, KeyError, ValueError, OSError) as error:
+                report(f"{name} x{case[0]} {case[1]} {case[2]}", f"{type(error).__name__}: {error}")
+        plan(path, folder / "model.mpplan", 2, dims=models.dims(inputs), machine=MACHINE, strategy="pp=2,mb=2")
+        report(f"{name} faults", check_faults(folder / "model.mpplan", inputs, folder))
+        try:
+            plan(path, folder / "model.mpplan", 2, dims=models.dims(inputs), machine=MACHINE, strategy="pp=2,mb=3")
+            report(f"{name} mb=3 of {BATCH} rows", "must be refused")
+        except ToolError as error:
+            report(f"{name} mb=3 of {BATCH} rows", None if "choose a divisor of that for mb" in str(error) else str(error))
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
