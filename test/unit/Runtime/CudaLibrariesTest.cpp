@@ -5,6 +5,7 @@
 #include <fstream>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 using namespace mpopt::cuda;
 using testing::ElementsAre;
@@ -16,8 +17,7 @@ namespace {
 class CudaLibraries : public testing::Test {
 protected:
   void SetUp() override {
-    folder = fs::path(testing::TempDir()) / "mpopt-cuda-libraries";
-    fs::remove_all(folder);
+    folder = fs::path(testing::TempDir()) / ("mpopt-cuda-libraries." + std::to_string(getpid()));
     fs::create_directories(folder / "one");
   }
   void TearDown() override {
