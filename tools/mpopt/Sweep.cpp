@@ -200,6 +200,18 @@ std::string shortProblem(const json::Object &point) {
   return (fits ? "no plan: " : "does not fit: ") + problem.str();
 }
 
+/// What is wrong with all points in the same way, a dimension that the model does not have; empty when points differ.
+std::string commonProblem(const json::Object &result) {
+  const json::Array &points = *result.getArray("points");
+  auto problemOf = [](const json::Value &point) {
+    return point.getAsObject()->getString("problem").value_or("").str();
+  };
+  auto fits = [](const json::Value &point) { return point.getAsObject()->getBoolean("fits").value_or(true); };
+  std::string first = points.empty() ? "" : problemOf(points.front());
+  bool same = llvm::all_of(points, [&](const json::Value &point) { return problemOf(point) == first && fits(point); });
+  return same ? first : "";
+}
+
 void printTable(const json::Object &result) {
   const json::Array &axes = *result.getArray("axes"), &points = *result.getArray("points");
   bool priced = llvm::any_of(points, [](const json::Value &p) { return p.getAsObject()->get("cost_per_hour"); });
@@ -228,9 +240,10 @@ void printTable(const json::Object &result) {
       row.push_back(timeText(number("predicted_seconds")));
       row.push_back(countText(number("throughput")) + "/s");
       row.push_back(bytesText(number("memory_bytes")));
+      bool known = point.get("cost_per_hour") != nullptr;
       if (priced) {
-        row.push_back(llvm::formatv("{0:f2}", number("cost_per_hour")).str());
-        row.push_back(llvm::formatv("{0:f3}", number("cost_per_million")).str());
+        row.push_back(known ? llvm::formatv("{0:f2}", number("cost_per_hour")).str() : "-");
+        row.push_back(known ? llvm::formatv("{0:f3}", number("cost_per_million")).str() : "-");
       }
       row.push_back(point.getString("limited_by").value_or("").str());
     }
@@ -268,6 +281,8 @@ int sweep(const Arguments &common, const SweepArguments &arguments) {
   Arguments plain = common;
   plain.json = plain.report = ""; // of the sweep, not of its points
   json::Object result = Sweeper(plain, std::move(*axes), std::move(*prices)).run();
+  if (std::string problem = commonProblem(result); !problem.empty())
+    return fail(problem);
   printTable(result);
   std::string html = *page ? report::sweepPage(result) : "";
   int code = *json ? finishOutput(**json, llvm::formatv("{0:2}\n", json::Value(std::move(result))).str(), "--json") : 0;
