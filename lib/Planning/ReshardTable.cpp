@@ -12,14 +12,6 @@ using Step = shd::ReshardStep;
 /// States beyond which single searches are cheaper than a table.
 static constexpr size_t kMostStates = 5000;
 
-/// Whether parts of this size are a split of `whole` in blocks of some size.
-static bool isSplit(int64_t whole, int64_t part, int64_t ways) {
-  for (int64_t block = 1; block <= part; ++block)
-    if (whole % block == 0 && shd::localSize(whole, block, ways) == part)
-      return true;
-  return false;
-}
-
 PlainSharding PlainSharding::of(shd::ShardingAttr sharding, const PlanMesh &mesh) {
   PlainSharding plain;
   auto numbered = [&](ArrayRef<StringAttr> names) {
@@ -107,7 +99,7 @@ void ReshardTable::findSizes() {
         here.insert(size);
       for (const auto &[more, parts] : sizes[dim])
         for (int64_t part : parts)
-          if (ways > 1 && more > ways && more % ways == 0 && isSplit(whole, part * (more / ways), ways))
+          if (ways > 1 && more > ways && more % ways == 0 && shd::blockThatGives(whole, part * (more / ways), ways))
             here.insert(part * (more / ways));
     }
 }

@@ -1,4 +1,5 @@
 #include "ReshardGraph.h"
+#include "mpopt/Dialect/Shd/Blocks.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/Support/MathExtras.h"
 #include <algorithm>
@@ -193,17 +194,8 @@ uint8_t ReshardGraph::free(const State &state) const {
   return ~used & ((1u << axisNames.size()) - 1);
 }
 
-int64_t ReshardGraph::blockFor(unsigned dim, int64_t local, int64_t devices) {
-  int64_t n = type.getDimSize(dimNumbers[dim]);
-  if (devices == 1 || llvm::divideCeilSigned(n, devices) == local)
-    return devices == 1 && local != n ? 0 : 1;
-  auto [found, isNew] = blockCache.try_emplace({local * kMaxDims + dim, devices}, 0);
-  for (int64_t block = 2; isNew && block <= local; ++block)
-    if (n % block == 0 && llvm::divideCeilSigned(n / block, devices) * block == local) {
-      found->second = block;
-      break;
-    }
-  return found->second;
+int64_t ReshardGraph::blockFor(unsigned dim, int64_t local, int64_t devices) const {
+  return blockThatGives(type.getDimSize(dimNumbers[dim]), local, devices).value_or(0);
 }
 
 SmallVector<int64_t, 3> ReshardGraph::usefulSizes(unsigned dim, int64_t devices) const {

@@ -88,7 +88,7 @@ private:
   State makeState(ShardingAttr sharding) const;
   int64_t sizeOf(llvm::ArrayRef<uint8_t> axes) const;
   /// Smallest block that gives `local` elements of dimension `dim` over `devices`; 0 when none does.
-  int64_t blockFor(unsigned dim, int64_t local, int64_t devices);
+  int64_t blockFor(unsigned dim, int64_t local, int64_t devices) const;
   /// Local sizes of a dimension split over `devices` that may be of use.
   llvm::SmallVector<int64_t, 3> usefulSizes(unsigned dim, int64_t devices) const;
   uint8_t free(const State &state) const;
@@ -120,7 +120,6 @@ private:
   llvm::SmallVector<llvm::SmallVector<int64_t, 2>, kMaxDims> blocks;
   double elementBytes = 1;
   std::array<llvm::SmallVector<int64_t>, kMaxDims> sizeTable;
-  llvm::DenseMap<std::pair<int64_t, int64_t>, int64_t> blockCache;
   uint8_t splitInGoal = 0, unreducedInGoal = 0;
 };
 

@@ -178,7 +178,7 @@ public:
         continue;
       if (strategy.blocks.empty())
         strategy.blocks.assign(rule.factors.size(), 1);
-      strategy.blocks[*first] = blockFor(full, local / minor, devices);
+      strategy.blocks[*first] = blockThatGives(full, local / minor, devices).value_or(1);
     }
     if (llvm::all_of(strategy.blocks, [](int64_t block) { return block == 1; }))
       strategy.blocks.clear();
@@ -218,14 +218,6 @@ private:
       }
       axes = axes.drop_front(take.size());
     }
-  }
-
-  /// The smallest block that gives `local` elements; 1 where none does.
-  static int64_t blockFor(int64_t size, int64_t local, int64_t devices) {
-    for (int64_t block = 1; block <= local; ++block)
-      if (size % block == 0 && localSize(size, block, devices) == local)
-        return block;
-    return 1;
   }
 
   /// The leading axes that split a factor of `size` down to one element; the last factor takes all.
