@@ -155,7 +155,8 @@ class Contrib(unittest.TestCase):
         inputs = [part for triple in ((a, scales[0], zeros[0]), (b, scales[1], zeros[1])) for part in triple]
         for op in ("QLinearAdd", "QLinearMul"):
             self.check(op, [*inputs, scales[2], zeros[2]], constants=(1, 2, 4, 5, 6, 7), tolerance=0)
-        w = self.random.integers(-128, 128, (8, 6)).astype(np.int8)
+        # Seven bits: with eight, ONNX Runtime's kernel for processors without VNNI saturates a sum of two products at 16 bits.
+        w = self.random.integers(-64, 64, (8, 6)).astype(np.int8)
         self.check("MatMulIntegerToFloat", [a, w, scales[0], scales[1], zeros[0], np.array(3, np.int8), self.normal(6)],
                    constants=(1, 2, 3, 4, 5, 6))
 
