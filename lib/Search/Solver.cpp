@@ -83,7 +83,7 @@ static double roundedUp(const Model &model, double bound) {
   return std::ceil(bound - 1e-9 * std::max(1.0, std::abs(bound)));
 }
 
-/// Narrow models first get the exact search with a part of the time; what that leaves open, and all others, the wide one.
+/// First some plan; then narrow models get the exact search with a part of the time; what that leaves open, and all others, the wide one.
 static Outcome searchAnytime(const Model &model, const Meter &meter, const AnytimeOptions &options) {
   std::vector<int32_t> everything(model.variables.size());
   for (size_t v = 0; v < everything.size(); ++v)
@@ -91,6 +91,7 @@ static Outcome searchAnytime(const Model &model, const Meter &meter, const Anyti
   Incumbent shared;
   if (options.onProgress)
     shared.onChange = [&](const Incumbent::State &state) { options.onProgress({state.cost, state.bound}); };
+  findFirstPlan(model, meter, options.seed, shared);
   Budget budget{0.2 * (meter.end() - meter.now()), 0, &meter};
   double share = model.room.empty() ? 1 : kPricedShare;
   if (auto all = Elimination::plan(model, everything, share * budget.left, kTableLimit)) {

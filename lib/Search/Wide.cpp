@@ -20,6 +20,8 @@ constexpr double kWorthwhileShare = 0.03;
 constexpr size_t kSmall = 1000;
 /// Shares of all effort for one descent, and until which new ones are begun.
 constexpr double kDescentShare = 0.12, kRestartShare = 0.6;
+/// Most of all effort that a first plan may take.
+constexpr double kFirstPlanShare = 0.01;
 
 /// Strategies in the numbers of the problem, which restricting a model leaves alone.
 std::vector<int32_t> toProblem(const Model &model, const std::vector<int32_t> &choice) {
@@ -79,6 +81,7 @@ public:
         integral(isIntegral(root)) {}
 
   void run();
+  void runBriefly();
 
 private:
   void descend(double until, bool fresh, double temperature);
@@ -194,7 +197,16 @@ void Worker::run() {
     descend(meter.now() + std::max(length, 0.5 * (meter.end() - meter.now())), false, i % 2 ? 0.002 : 0);
 }
 
+void Worker::runBriefly() {
+  double begin = meter.now();
+  descend(begin + std::min(kFirstPlanShare * (meter.end() - begin), descentWork()), true, 0);
+}
+
 } // namespace
+
+void findFirstPlan(const Model &model, Meter meter, uint64_t seed, Incumbent &shared) {
+  Worker(model, shared, meter, seed, 0).runBriefly();
+}
 
 void searchWidely(const Model &model, Meter meter, const WideOptions &options, Incumbent &shared) {
   std::vector<std::thread> threads;

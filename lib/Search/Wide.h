@@ -38,6 +38,9 @@ struct WideOptions {
   double gap = 0;
 };
 
+/// Spends at most a hundredth of the meter on some plan and some bound, so that there is one to show or to stop with.
+void findFirstPlan(const Model &model, Meter meter, uint64_t seed, Incumbent &shared);
+
 /// Searches until the meter ends, the gap is closed, or the meter is stopped.
 void searchWidely(const Model &model, Meter meter, const WideOptions &options, Incumbent &shared);
 
