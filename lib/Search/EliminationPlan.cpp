@@ -32,6 +32,9 @@ public:
       eliminate(variable, cost, result.steps);
     }
     result.factors = std::move(factors);
+    for (Step &step : result.steps)
+      if (step.output >= 0)
+        allocate(*result.factors[size_t(step.output)]);
     return true;
   }
 
@@ -44,6 +47,14 @@ private:
     int32_t ownCount;
     double table = 1, work = 1;
   };
+
+  static void allocate(Factor &factor) {
+    size_t size = 1;
+    for (const Factor::Axis &axis : factor.axes)
+      size *= size_t(axis.count);
+    factor.values.resize(size);
+    factor.data = factor.values.data();
+  }
 
   void addArc(const Arc &arc) {
     auto factor = std::make_unique<Factor>();
@@ -97,12 +108,8 @@ private:
       return a.count != b.count ? a.count < b.count : a.variable < b.variable;
     });
     // Padded with classes that no strategy has: whole vectors, no tails.
-    if (!scope.axes.empty() && scope.axes.back().count > 3) {
-      int32_t &width = scope.axes.back().count;
-      scope.table /= width;
-      width = (width + 7) / 8 * 8;
-      scope.table *= width;
-    }
+    if (!scope.axes.empty() && scope.axes.back().count > 3)
+      scope.axes.back().count = (scope.axes.back().count + 7) / 8 * 8;
     Step step{variable, scope.own, scope.ownCount, {}, -1, {}, {}, cost};
     for (int32_t index : touching[size_t(variable)]) {
       step.inputs.push_back({index, -1, {}, {}, {}});
@@ -113,8 +120,6 @@ private:
     if (!scope.axes.empty()) {
       auto output = std::make_unique<Factor>();
       output->axes = scope.axes;
-      output->values.resize(size_t(scope.table));
-      output->data = output->values.data();
       step.output = addFactor(std::move(output));
     }
     for (Input &input : step.inputs)
