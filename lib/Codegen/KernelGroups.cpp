@@ -11,10 +11,15 @@ bool mpopt::codegen::isRematerialized(Operation *op) {
   return isa<nn::IotaOp>(op) || (isa<nn::ConstantOp>(op) && splatOf(op->getResult(0)));
 }
 
+/// Whether the operands of `op` must be views of memory.
+static bool readsMemory(Operation *op) {
+  return isa_and_nonnull<nn::PackedMatmulOp, nn::ExpertMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp, nn::MaxPoolOp,
+                         nn::AvgPoolOp>(op);
+}
+
 bool mpopt::codegen::isRematerialized(OpOperand &use) {
   Operation *def = use.get().getDefiningOp();
-  return def && isRematerialized(def) &&
-         !isa<nn::PackedMatmulOp, nn::ExpertMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp>(use.getOwner());
+  return def && isRematerialized(def) && !readsMemory(use.getOwner());
 }
 
 bool mpopt::codegen::staysInMain(Operation *op) {
@@ -66,6 +71,7 @@ private:
   bool absorbOnce();
   bool tryAbsorb(Id producer);
   bool accepts(OpOperand &use, const KernelGroup &producer);
+  /// Whether a group only gives other views of what lies in memory.
   bool isViewOnly(const KernelGroup &group);
   std::vector<KernelGroup> inOrder();
 
@@ -219,7 +225,9 @@ void Grouping::place(Operation *op) {
 //===----------------------------------------------------------------------===//
 
 bool Grouping::isViewOnly(const KernelGroup &group) {
-  return llvm::all_of(group.ops, [](Operation *op) { return isa<nn::TransposeOp, nn::SliceOp, nn::BroadcastOp>(op); });
+  return llvm::all_of(group.ops, [](Operation *op) {
+    return isa<nn::TransposeOp, nn::SliceOp, nn::BroadcastOp>(op) && !isRematerialized(op->getOpOperand(0));
+  });
 }
 
 /// Whether an image is read well through the views: channels side by side, or few of them.
@@ -271,11 +279,6 @@ static bool feeds(Operation *op, Operation *anchor) {
   return llvm::any_of(op->getUsers(), [&](Operation *user) {
     return user == anchor || (isa<nn::TransposeOp, nn::SliceOp, nn::BroadcastOp>(user) && feeds(user, anchor));
   });
-}
-
-/// Whether the operands of `op` must be views of memory.
-static bool readsMemory(Operation *op) {
-  return isa_and_nonnull<nn::PackedMatmulOp, nn::PackedConvOp, nn::DepthwiseConvOp, nn::MaxPoolOp, nn::AvgPoolOp>(op);
 }
 
 bool Grouping::tryAbsorb(Id id) {

@@ -184,23 +184,40 @@ Value Partitioner::maskOperand(Value value, unsigned t, Operation *op, const Loc
   return value;
 }
 
-void Partitioner::cloneWhole(Operation *op) {
-  IRMapping mapping;
-  for (Value operand : op->getOperands())
-    mapping.map(operand, locals.at(operand).value);
-  Operation *whole = builder.clone(*op, mapping);
-  whole->removeAttr(shd::kInAttr);
-  whole->removeAttr(shd::kOutAttr);
+/// The same operation on every device, in the form that kernels have: operators made of others are taken apart.
+LogicalResult Partitioner::buildWhole(Operation *op) {
   auto name = FlatSymbolRefAttr::get(mesh.getSymNameAttr());
-  for (auto [was, is] : llvm::zip(op->getResults(), whole->getResults()))
+  SmallVector<Value> operands, results;
+  for (Value operand : op->getOperands())
+    operands.push_back(locals.at(operand).value);
+  auto ruled = dyn_cast<shd::PartitionInterface>(op);
+  if (ruled && !operands.empty()) {
+    LocalContext context{name, mesh.getMesh(), ruled.getPartitionRule(), {}, {}};
+    context.strategy.axes.resize(context.rule.factors.size());
+    auto shardings = shd::getShardings(context.rule, context.strategy, name, context.mesh);
+    if (failed(shardings))
+      return op->emitError() << "cannot be replicated";
+    context.shardings = *shardings;
+    FailureOr<SmallVector<Value>> built = ruled.buildLocal(builder, operands, context);
+    if (failed(built))
+      return op->emitError() << "cannot be built on whole shapes";
+    results = *built;
+  } else {
+    IRMapping mapping;
+    mapping.map(op->getOperands(), operands);
+    Operation *whole = builder.clone(*op, mapping);
+    whole->removeAttr(shd::kInAttr);
+    whole->removeAttr(shd::kOutAttr);
+    llvm::append_range(results, whole->getResults());
+  }
+  for (auto [was, is] : llvm::zip_equal(op->getResults(), results))
     locals[was] = {is, ShardingAttr::replicated(name, cast<RankedTensorType>(is.getType()).getRank())};
+  return success();
 }
 
 LogicalResult Partitioner::convert(Operation *op) {
-  if (initTime.add(op)) {
-    cloneWhole(op);
-    return success();
-  }
+  if (initTime.add(op))
+    return buildWhole(op);
   auto ruled = dyn_cast<shd::PartitionInterface>(op);
   if (!ruled)
     return op->emitError() << "has no partition rule";

@@ -65,7 +65,7 @@ private:
   mlir::FailureOr<mlir::func::FuncOp> makeFunction();
   mlir::LogicalResult convert(mlir::Operation *op);
   mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
-  void cloneWhole(mlir::Operation *op);
+  mlir::LogicalResult buildWhole(mlir::Operation *op);
   mlir::FailureOr<mlir::Value> reshard(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
   llvm::FailureOr<std::pair<Local, llvm::SmallVector<shd::ReshardStep>>> findWay(mlir::Value value,
                                                                                  shd::ShardingAttr to);

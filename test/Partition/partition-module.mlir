@@ -138,3 +138,23 @@ func.func @main(%x: tensor<8x2xf32> {nn.name = "x", shd.sharding = #shd.sharding
       shd.out = [#shd.sharding<@mesh, [{"a"}, {}]>]} : tensor<8x2xf32>, tensor<8x2xf32>
   return %1 : tensor<8x2xf32>
 }
+
+// -----
+
+// Where all is known when the plan is made, operators made of others are taken apart, too.
+// CHECK-LABEL: func.func @main
+// CHECK-COUNT-2: nn.expert_matmul
+// CHECK-NOT: nn.experts
+shd.mesh @mesh #shd.mesh<[<"a" = 2>]>
+func.func @main() -> (tensor<3x5xf32> {nn.name = "y", shd.sharding = #shd.sharding<@mesh, [{}, {}]>}) {
+  %x = nn.weight "x" <"m.bin", 0, 48> : tensor<3x4xf32>
+  %i = nn.constant dense<[[0, 1], [1, 1], [1, 0]]> : tensor<3x2xi64> : tensor<3x2xi64>
+  %s = nn.weight "s" <"m.bin", 48, 24> : tensor<3x2xf32>
+  %u = nn.weight "u" <"m.bin", 72, 192> : tensor<2x4x6xf32>
+  %d = nn.weight "d" <"m.bin", 264, 240> : tensor<2x6x5xf32>
+  %y = nn.experts gelu %x[%i] %s up %u down %d {shd.in = [#shd.sharding<@mesh, [{}, {}]>,
+      #shd.sharding<@mesh, [{}, {}]>, #shd.sharding<@mesh, [{}, {}]>, #shd.sharding<@mesh, [{}, {}, {}]>,
+      #shd.sharding<@mesh, [{}, {}, {}]>], shd.out = [#shd.sharding<@mesh, [{}, {}]>]} :
+      tensor<3x4xf32>, tensor<3x2xi64>, tensor<3x2xf32>, tensor<2x4x6xf32>, tensor<2x6x5xf32>
+  return %y : tensor<3x5xf32>
+}

@@ -178,6 +178,19 @@ TEST(Pool, MaxAndMean) {
   checkProgram(pool("max_pool", {.input = {1, 3, 4, 5, 6}, .kernel = {2, 2, 2}, .begin = {1, 0, 1}, .element = "f16"}));
 }
 
+TEST(Pool, OfWhatOtherKernelsComputeInRegisters) {
+  for (const char *kind : {"max_pool", "avg_pool"})
+    for (const char *input :
+         {"nn.constant dense<1.5> : tensor<1x3x4x5xf32> : tensor<1x3x4x5xf32>",
+          "nn.iota {axis = 3 : i64} : tensor<1x3x4x5xf32>", "nn.iota {axis = 1 : i64} : tensor<1x3x4x5xf32>"})
+      checkProgram(
+          "func.func @main(%x: tensor<1x3x2x2xf32>) -> tensor<1x3x2x2xf32> { %0 = " + std::string(input) + " %1 = nn." +
+          kind +
+          R"( %0 {kernel = array<i64: 3, 3>, strides = array<i64: 2, 2>, dilations = array<i64: 1, 1>, pads_begin = array<i64: 1, 1>, pads_end = array<i64: 0, 0>} : tensor<1x3x4x5xf32>
+    %2 = nn.add %1, %x : tensor<1x3x2x2xf32>, tensor<1x3x2x2xf32>
+    return %2 : tensor<1x3x2x2xf32> })");
+}
+
 TEST(ImageLayout, StaysThroughWhatNeedsNoOrder) {
   std::string formed = checkProgram(R"(
   func.func @main(%x: tensor<1x3x9x9xf32>, %w: tensor<8x3x3x3xf32>, %v: tensor<8x8x1x1xf32>, %u: tensor<4x4x3x3xf32>) -> tensor<1x8xf32> {

@@ -18,7 +18,7 @@ Bytes bytesOf(RankedTensorType type, const interp::Tensor &values) {
   return std::make_shared<std::vector<char>>(encode(tensor, type.getElementType()));
 }
 
-/// Runs a formed @main: reshapes are other names of the same bytes, everything else is a call.
+/// Runs a formed @main: reshapes are other names of the same bytes, all but constants is a call.
 class Runner {
 public:
   Runner(ModuleOp module, const Library &library) : main(module.lookupSymbol<func::FuncOp>("main")), library(library) {}
@@ -40,8 +40,18 @@ private:
       memory[op->getResult(0)] = memory[op->getOperand(0)];
       return;
     }
+    if (auto constant = dyn_cast<nn::ConstantOp>(op)) {
+      auto value = dyn_cast<DenseElementsAttr>(constant.getValue());
+      ASSERT_TRUE(value && !value.getElementType().isInteger(1));
+      ArrayRef<char> raw = value.getRawData();
+      auto bytes = std::make_shared<std::vector<char>>();
+      for (int64_t i = 0; i < (value.isSplat() ? value.getNumElements() : 1); ++i)
+        bytes->insert(bytes->end(), raw.begin(), raw.end());
+      memory[op->getResult(0)] = bytes;
+      return;
+    }
     auto call = dyn_cast<func::CallOp>(op);
-    ASSERT_TRUE(call) << "neither a call nor a reshape: " << op->getName().getStringRef().str();
+    ASSERT_TRUE(call) << "neither a call, a constant nor a reshape: " << op->getName().getStringRef().str();
     std::vector<void *> pointers;
     for (Value operand : call.getOperands())
       pointers.push_back(memory[operand]->data());
