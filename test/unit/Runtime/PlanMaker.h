@@ -7,6 +7,13 @@
 
 namespace mpopt::runtime {
 
+/// Sanitizers have a heap of their own and take all of the address space.
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+inline constexpr bool kSanitized = true;
+#else
+inline constexpr bool kSanitized = false;
+#endif
+
 /// Builds small plans by hand. Programs share nothing; buffers and instructions go to the program that was begun last.
 class PlanMaker {
 public:

@@ -21,11 +21,8 @@ void count() {
 }
 } // namespace
 
-// All of the process's heap goes through here (operator new calls malloc); sanitizers have a heap of their own.
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-static constexpr bool kCounts = false;
-#else
-static constexpr bool kCounts = true;
+// All of the process's heap goes through here (operator new calls malloc), but not that of sanitizers.
+#if !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
 extern "C" {
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);
@@ -168,7 +165,7 @@ TEST(ProgramTest, initInstructionsMakeWeights) {
 
 TEST(ProgramTest, nothingIsAllocatedAfterLoad) {
   // Only in sanitizer builds, where malloc is the sanitizer's own and cannot be replaced by one that counts; ordinary builds run it.
-  if (!kCounts)
+  if (kSanitized)
     GTEST_SKIP() << "a sanitizer's heap cannot be counted; run this test in an ordinary build";
   PlanMaker maker = sumOfTwo();
   uint32_t wide = maker.work({1, 64, 256}), other = maker.work({1, 64, 256}), both = maker.groups({{0, 1}});
