@@ -17,6 +17,7 @@
 #include "Account.h"
 #include "Annotations.h"
 #include "Details.h"
+#include "FailLoudly.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "mpopt/Dialect/Coll/Coll.h"
@@ -43,7 +44,13 @@ class Compilation {
 public:
   Compilation(MLIRContext &context, const CompileOptions &options) : context(context), options(options) {}
 
+  /// Fails with a message, always.
   LogicalResult run(CompileResult &result) {
+    return failLoudly(context, phase, [&] { return runPhases(result); });
+  }
+
+private:
+  LogicalResult runPhases(CompileResult &result) {
     begin("importing");
     auto imported = importOnnx(context, options.model, ImportOptions{options.dims});
     if (failed(imported))
@@ -122,7 +129,6 @@ public:
     return emit::emitPlan(module, *elf, stored, emitOptions);
   }
 
-private:
   /// Whether steps follow each other without a pause.
   bool streams(ModuleOp module) const { return options.plan.objective == "throughput" && shd::getStages(module) > 1; }
 
@@ -145,9 +151,10 @@ private:
     return success();
   }
 
-  void begin(StringRef phase) {
+  void begin(StringRef name) {
+    phase = name;
     if (options.progress)
-      options.progress(phase);
+      options.progress(name);
   }
 
   LogicalResult pipeline(ModuleOp module, function_ref<void(OpPassManager &)> build) {
@@ -158,6 +165,7 @@ private:
 
   MLIRContext &context;
   CompileOptions options;
+  std::string phase;
 };
 
 } // namespace

@@ -53,6 +53,28 @@ func.func @transpose_between_reshapes(%x: tensor<1x3x2x4x5xf32>) -> tensor<1x6x5
   return %c : tensor<1x6x5x4xf32>
 }
 
+// Batch, key heads and their groups merged before the transpose, batch and query heads apart behind it: one reshape.
+// CHECK-LABEL: @transpose_of_repeated
+// CHECK: %[[R:.*]] = nn.reshape %arg0 : tensor<4x3x2x10x8xf32> -> tensor<4x6x10x8xf32>
+// CHECK-NEXT: nn.transpose %[[R]] [0, 1, 3, 2]
+// CHECK-NEXT: return
+func.func @transpose_of_repeated(%x: tensor<4x3x2x10x8xf32>) -> tensor<4x6x8x10xf32> {
+  %m = nn.reshape %x : tensor<4x3x2x10x8xf32> -> tensor<24x10x8xf32>
+  %t = nn.transpose %m [0, 2, 1] : tensor<24x10x8xf32>
+  %y = nn.reshape %t : tensor<24x8x10xf32> -> tensor<4x6x8x10xf32>
+  return %y : tensor<4x6x8x10xf32>
+}
+
+// What the last reshape merges again does not stand apart.
+// CHECK-LABEL: @transpose_then_merged
+// CHECK-COUNT-2: nn.reshape
+func.func @transpose_then_merged(%x: tensor<24x80xf32>) -> tensor<4x48x10xf32> {
+  %a = nn.reshape %x : tensor<24x80xf32> -> tensor<4x6x8x10xf32>
+  %t = nn.transpose %a [0, 2, 1, 3] : tensor<4x6x8x10xf32>
+  %y = nn.reshape %t : tensor<4x8x6x10xf32> -> tensor<4x48x10xf32>
+  return %y : tensor<4x48x10xf32>
+}
+
 // CHECK-LABEL: @casts
 // CHECK-NEXT: nn.cast %arg1 : tensor<2xf32> -> tensor<2xi64>
 // CHECK-NEXT: nn.cast

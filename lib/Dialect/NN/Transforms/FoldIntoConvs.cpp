@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -98,8 +98,7 @@ struct FoldIntoConvsPass : mpopt::nn::impl::FoldIntoConvsBase<FoldIntoConvsPass>
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<FoldScale, FoldShift, FoldRelu>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

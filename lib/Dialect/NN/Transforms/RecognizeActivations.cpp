@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -137,8 +137,7 @@ struct RecognizeActivationsPass : mpopt::nn::impl::RecognizeActivationsBase<Reco
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RecognizeGelu<MulOp>, RecognizeGelu<DivOp>, RecognizeSilu>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

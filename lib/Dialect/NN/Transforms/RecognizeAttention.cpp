@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -153,16 +153,29 @@ Value swapLast(Value value, PatternRewriter &rewriter) {
   return rewriter.createOrFold<TransposeOp>(value.getLoc(), value, permutation);
 }
 
-/// [b, kv, s, d] of keys or values that are repeated for groups of query heads, as [b, kv, 1, s, d] broadcast and merged.
-Value unrepeat(Value value, PatternRewriter &rewriter) {
+/// The broadcast to [b, kv, n, s, d] behind keys or values [b, kv * n, s, d] that are repeated for groups of n query heads, or null.
+BroadcastOp matchRepeat(Value value) {
   auto merge = value.getDefiningOp<ReshapeOp>();
   auto repeat = merge ? merge.getInput().getDefiningOp<BroadcastOp>() : nullptr;
   if (!repeat || rankOf(value) != 4 || rankOf(repeat.getResult()) != 5 || rankOf(repeat.getInput()) != 5)
     return nullptr;
   ArrayRef<int64_t> wide = shapeOf(repeat.getResult()), narrow = shapeOf(repeat.getInput()), to = shapeOf(value);
-  if (narrow[2] != 1 || narrow[0] != wide[0] || narrow[1] != wide[1] || narrow.drop_front(3) != wide.drop_front(3) ||
-      to[0] != wide[0] || to[1] != wide[1] * wide[2] || to.drop_front(2) != wide.drop_front(3))
-    return nullptr;
+  bool groups = narrow[2] == 1 && narrow[0] == wide[0] && narrow[1] == wide[1] &&
+                narrow.drop_front(3) == wide.drop_front(3) && to[0] == wide[0] && to[1] == wide[1] * wide[2] &&
+                to.drop_front(2) == wide.drop_front(3);
+  return groups ? repeat : nullptr;
+}
+
+/// Whether attention can read keys and values before they are repeated.
+bool areRepeated(Value k, Value v) {
+  BroadcastOp repeatK = matchRepeat(k), repeatV = matchRepeat(v);
+  return repeatK && repeatV && shapeOf(repeatK.getInput()).drop_back(2) == shapeOf(repeatV.getInput()).drop_back(2);
+}
+
+/// [b, kv, s, d] of what areRepeated holds for.
+Value unrepeat(Value value, PatternRewriter &rewriter) {
+  BroadcastOp repeat = matchRepeat(value);
+  ArrayRef<int64_t> narrow = shapeOf(repeat.getInput());
   SmallVector<int64_t> kept{narrow[0], narrow[1], narrow[3], narrow[4]};
   return rewriter.createOrFold<ReshapeOp>(value.getLoc(), RankedTensorType::get(kept, elementOf(value)),
                                           repeat.getInput());
@@ -197,10 +210,10 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
     if (auto transpose = k.getDefiningOp<TransposeOp>())
       if (Value inner = peelScale(transpose.getInput(), scores->scale); inner != transpose.getInput())
         k = rewriter.createOrFold<TransposeOp>(k.getLoc(), inner, transpose.getPermutation());
-    Value v = op.getRhs(), fewK = unrepeat(k, rewriter), fewV = unrepeat(v, rewriter);
-    if (fewK && fewV && sameBatch(fewK, fewV)) {
-      k = fewK;
-      v = fewV;
+    Value v = op.getRhs();
+    if (areRepeated(k, v)) {
+      k = unrepeat(k, rewriter);
+      v = unrepeat(v, rewriter);
     }
     replace(op, *scores, {withHeads(q, rewriter), withHeads(k, rewriter), withHeads(v, rewriter)}, safe, rewriter);
     return success();
@@ -225,9 +238,9 @@ struct UnrepeatKeys : OpRewritePattern<AttentionOp> {
   using OpRewritePattern::OpRewritePattern;
 
   LogicalResult matchAndRewrite(AttentionOp op, PatternRewriter &rewriter) const override {
-    Value k = unrepeat(op.getKey(), rewriter), v = unrepeat(op.getValue(), rewriter);
-    if (!k || !v || !sameBatch(k, v))
+    if (!areRepeated(op.getKey(), op.getValue()))
       return failure();
+    Value k = unrepeat(op.getKey(), rewriter), v = unrepeat(op.getValue(), rewriter);
     rewriter.modifyOpInPlace(op, [&] {
       op.getKeyMutable().assign(k);
       op.getValueMutable().assign(v);
@@ -240,8 +253,7 @@ struct RecognizeAttentionPass : mpopt::nn::impl::RecognizeAttentionBase<Recogniz
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RecognizeAttention, UnrepeatKeys>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -238,8 +238,7 @@ struct RecognizeExpertsPass : mpopt::nn::impl::RecognizeExpertsBase<RecognizeExp
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RecognizeExpertMatmul, RecognizeExperts>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -109,8 +109,7 @@ struct RecognizeNormsPass : mpopt::nn::impl::RecognizeNormsBase<RecognizeNormsPa
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RecognizeNorm, AbsorbParameter<MulOp>, AbsorbParameter<AddOp>>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -127,8 +127,7 @@ struct RecognizeRotaryPass : mpopt::nn::impl::RecognizeRotaryBase<RecognizeRotar
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<RecognizeRotary>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -250,6 +250,36 @@ struct UnitsBeforeTranspose {
   }
 };
 
+/// reshape(transpose(x)) whose reshape only takes dimensions apart, as transpose(reshape(x)).
+struct SplitBeforeTranspose {
+  SmallVector<int64_t> shape, permutation; // of the reshape and of the transpose
+
+  static std::optional<SplitBeforeTranspose> match(ArrayRef<int64_t> from, ArrayRef<int64_t> permutation,
+                                                   ArrayRef<int64_t> to) {
+    SmallVector<SmallVector<int64_t>> parts(from.size()); // the result's dimensions that are each of x's
+    size_t next = 0;
+    for (int64_t dim : permutation) {
+      int64_t product = 1;
+      while (next < to.size() && (product < from[dim] || (to[next] == 1 && !parts[dim].empty()))) {
+        product *= to[next];
+        parts[dim].push_back(next++);
+      }
+      if (product != from[dim])
+        return std::nullopt;
+    }
+    if (next != to.size())
+      return std::nullopt;
+    SplitBeforeTranspose result;
+    result.permutation.resize(to.size());
+    for (ArrayRef<int64_t> dims : parts)
+      for (int64_t dim : dims) {
+        result.permutation[dim] = result.shape.size();
+        result.shape.push_back(to[dim]);
+      }
+    return result;
+  }
+};
+
 struct TransposeMerged : OpRewritePattern<ReshapeOp> {
   using OpRewritePattern::OpRewritePattern;
 
@@ -265,13 +295,20 @@ struct TransposeMerged : OpRewritePattern<ReshapeOp> {
       return success();
     }
     // Two reshapes with a transpose between become one before it.
-    auto units =
-        UnitsBeforeTranspose::match(shapeOf(inner.getResult()), transpose.getPermutation(), shapeOf(op.getResult()));
-    if (!units)
-      return failure();
-    auto type = RankedTensorType::get(units->shape, elementOf(op.getResult()));
-    Value reshaped = rewriter.createOrFold<ReshapeOp>(op.getLoc(), type, inner.getInput());
-    rewriter.replaceOp(op, rewriter.createOrFold<TransposeOp>(op.getLoc(), reshaped, units->permutation));
+    if (auto units = UnitsBeforeTranspose::match(shapeOf(inner.getResult()), transpose.getPermutation(),
+                                                 shapeOf(op.getResult())))
+      return replace(op, inner.getInput(), units->shape, units->permutation, rewriter);
+    if (auto split = SplitBeforeTranspose::match(shapeOf(inner.getResult()), transpose.getPermutation(),
+                                                 shapeOf(op.getResult())))
+      return replace(op, inner.getInput(), split->shape, split->permutation, rewriter);
+    return failure();
+  }
+
+  static LogicalResult replace(ReshapeOp op, Value input, ArrayRef<int64_t> shape, ArrayRef<int64_t> permutation,
+                               PatternRewriter &rewriter) {
+    auto type = RankedTensorType::get(shape, elementOf(op.getResult()));
+    Value reshaped = rewriter.createOrFold<ReshapeOp>(op.getLoc(), type, input);
+    rewriter.replaceOp(op, rewriter.createOrFold<TransposeOp>(op.getLoc(), reshaped, permutation));
     return success();
   }
 };
@@ -283,8 +320,7 @@ struct SimplifyShapesPass : mpopt::nn::impl::SimplifyShapesBase<SimplifyShapesPa
                  DropBroadcast<MulOp>, DropBroadcast<DivOp>, DropBroadcast<MaxOp>, DropBroadcast<MinOp>,
                  DropBroadcast<AndOp>, DropBroadcast<OrOp>, DropBroadcast<CompareOp>, DropBroadcast<SelectOp>, AndTrue,
                  BroadcastLater, DropMaskBroadcast, TransposeMerged>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 

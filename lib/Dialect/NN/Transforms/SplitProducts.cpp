@@ -1,5 +1,5 @@
 #include "Match.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -187,8 +187,7 @@ struct SplitProductsPass : mpopt::nn::impl::SplitProductsBase<SplitProductsPass>
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add<SplitProduct>(&getContext());
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
-      signalPassFailure();
+    rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };
 
