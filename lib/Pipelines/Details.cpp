@@ -2,7 +2,7 @@
 #include "Timeline.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Emit/Emit.h"
-#include "llvm/ADT/StringMap.h"
+#include <map>
 #include <set>
 
 using namespace mlir;
@@ -104,50 +104,156 @@ private:
   std::set<std::pair<std::string, const void *>> listed; // looked up only
 };
 
-json::Object eventText(const TimelineEvent &event, const llvm::StringMap<size_t> &blockOf) {
+json::Object eventText(const TimelineEvent &event, const std::map<std::string, std::pair<size_t, size_t>> &blockOf) {
   json::Object text{{"start", event.start}, {"seconds", event.seconds}, {"kind", event.kind}, {"node", event.node}};
-  if (auto block = blockOf.find(event.node); block != blockOf.end())
-    text["block"] = block->second;
+  if (auto block = blockOf.find(event.node); block != blockOf.end()) {
+    text["block"] = block->second.first;
+    text["copy"] = block->second.second;
+  }
+  if (event.microbatch)
+    text["microbatch"] = *event.microbatch;
   if (event.kind != "compute")
     text["bytes"] = event.bytes;
   return text;
 }
 
-/// Seconds by what they are spent on, and which of these is the most.
-void addLimits(json::Object &account, const planning::PlanReport &report, const Timeline &timeline,
-               const machine::Machine &machine) {
-  double arithmetic = 0, traffic = 0, launch = 0;
-  for (const planning::OpReport &op : report.ops) {
-    arithmetic += op.arithmeticSeconds;
-    traffic += op.trafficSeconds;
-    launch += op.launchSeconds;
+/// The block of a node, and which of its copies.
+std::map<std::string, std::pair<size_t, size_t>> blocksOf(const planning::PlanReport &report) {
+  std::map<std::string, std::pair<size_t, size_t>> blockOf;
+  for (auto [index, block] : llvm::enumerate(report.blocks))
+    for (auto [place, node] : llvm::enumerate(block.nodes))
+      blockOf.try_emplace(node, index, place * static_cast<size_t>(block.count) / block.nodes.size());
+  return blockOf;
+}
+
+/// What each device of a lane holds and does.
+json::Object laneText(const Lane &lane) {
+  json::Object text{{"first_rank", lane.firstRank},
+                    {"last_rank", lane.firstRank + lane.ranks - 1},
+                    {"busy_seconds", lane.busySeconds}};
+  text["stage"] = lane.stage;
+  return text;
+}
+
+void addLanes(json::Object &account, const planning::PlanReport &report, const Timeline &timeline) {
+  auto blockOf = blocksOf(report);
+  json::Array lanes, memory;
+  for (const Lane &lane : timeline.lanes) {
+    json::Array events, times, bytes;
+    for (const TimelineEvent &event : lane.events) {
+      events.push_back(eventText(event, blockOf));
+      times.push_back(event.start);
+      bytes.push_back(event.liveBytes);
+    }
+    json::Object held = laneText(lane), done = laneText(lane);
+    held.erase("busy_seconds");
+    held["seconds"] = std::move(times);
+    held["work_bytes"] = std::move(bytes);
+    done["events"] = std::move(events);
+    memory.push_back(std::move(held));
+    lanes.push_back(std::move(done));
   }
-  std::vector<std::pair<std::string, double>> limits = {
-      {"arithmetic", arithmetic}, {"memory bandwidth", traffic}, {"kernel launches", launch}};
-  json::Array links, list;
-  for (const cost::LevelTraffic &part : timeline.links) {
-    const machine::Link &link = machine.links[part.level];
-    links.push_back(json::Object{{"level", part.level},
+  account["timeline"] = json::Object{{"seconds", timeline.seconds}, {"lanes", std::move(lanes)}};
+  account["memory_over_time"] = json::Object{{"lanes", std::move(memory)}};
+}
+
+/// Traffic of one lane's devices by level.
+std::vector<cost::LevelTraffic> trafficOf(const Lane &lane, size_t levels, bool messages) {
+  std::vector<cost::LevelTraffic> sums(levels);
+  for (const TimelineEvent &event : lane.events)
+    if (bool isMessage = event.kind == "send" || event.kind == "receive"; isMessage == messages)
+      for (const cost::LevelTraffic &part : event.traffic) {
+        sums[part.level].bytes += part.bytes;
+        sums[part.level].seconds += part.seconds;
+      }
+  return sums;
+}
+
+/// Bytes and seconds of each level of links: of a device on average, and of all together; messages between stages apart.
+void addLinks(json::Object &account, const Timeline &timeline, const machine::Machine &machine) {
+  struct Sum {
+    double bytes = 0, seconds = 0, messageBytes = 0;
+  };
+  std::vector<Sum> sums(machine.links.size());
+  double devices = 0;
+  for (const Lane &lane : timeline.lanes) {
+    auto ranks = static_cast<double>(lane.ranks);
+    devices += ranks;
+    auto collectives = trafficOf(lane, sums.size(), false), messages = trafficOf(lane, sums.size(), true);
+    for (size_t level = 0; level < sums.size(); ++level) {
+      sums[level].bytes += ranks * (collectives[level].bytes + messages[level].bytes);
+      sums[level].seconds += ranks * (collectives[level].seconds + messages[level].seconds);
+      sums[level].messageBytes += ranks * messages[level].bytes;
+    }
+  }
+  json::Array links;
+  for (auto [level, sum] : llvm::enumerate(sums)) {
+    const machine::Link &link = machine.links[level];
+    links.push_back(json::Object{{"level", level},
                                  {"name", link.name},
                                  {"bandwidth", link.bandwidth},
                                  {"latency_seconds", link.latencySeconds},
-                                 {"bytes", part.bytes},
-                                 {"seconds", part.seconds}});
-    if (part.seconds > 0)
-      limits.emplace_back(link.name, part.seconds);
+                                 {"bytes", sum.bytes / devices},
+                                 {"seconds", sum.seconds / devices},
+                                 {"total_bytes", sum.bytes},
+                                 {"total_message_bytes", sum.messageBytes}});
   }
+  account["links"] = std::move(links);
+}
+
+using Limits = std::vector<std::pair<std::string, double>>;
+
+/// Without stages every operator counts, whatever kernel it went into.
+Limits limitsOfOperators(const planning::PlanReport &report) {
+  Limits limits = {{"arithmetic", 0}, {"memory bandwidth", 0}, {"kernel launches", 0}};
+  auto passes = static_cast<double>(report.microbatches);
+  for (const planning::OpReport &op : report.ops) {
+    limits[0].second += passes * op.arithmeticSeconds;
+    limits[1].second += passes * op.trafficSeconds;
+    limits[2].second += passes * op.launchSeconds;
+  }
+  return limits;
+}
+
+Limits limitsOfLane(const Lane &lane) {
+  Limits limits = {{"arithmetic", 0}, {"memory bandwidth", 0}, {"kernel launches", 0}};
+  for (const TimelineEvent &event : lane.events) {
+    limits[0].second += event.arithmeticSeconds;
+    limits[1].second += event.trafficSeconds;
+    limits[2].second += event.launchSeconds;
+  }
+  return limits;
+}
+
+/// Seconds by what they are spent on, and which of these is the most; in a pipeline those of the busiest stage, which waits for the others in
+/// the rest of the step.
+void addLimits(json::Object &account, const planning::PlanReport &report, const Timeline &timeline,
+               const machine::Machine &machine, bool stepsOverlap) {
+  const Lane &busiest =
+      *llvm::max_element(timeline.lanes, [](const Lane &a, const Lane &b) { return a.busySeconds < b.busySeconds; });
+  bool staged = timeline.lanes.size() > 1;
+  Limits limits = staged ? limitsOfLane(busiest) : limitsOfOperators(report);
+  auto collectives = trafficOf(busiest, machine.links.size(), false),
+       messages = trafficOf(busiest, machine.links.size(), true);
+  for (size_t level = 0; level < machine.links.size(); ++level)
+    if (double seconds = collectives[level].seconds + messages[level].seconds; seconds > 0)
+      limits.emplace_back(machine.links[level].name, seconds);
+  if (double waits = timeline.seconds - busiest.busySeconds; staged && !stepsOverlap && waits > 0)
+    limits.emplace_back("waiting for other stages", waits);
+  json::Array list;
   const auto *most = &limits.front();
   for (const auto &limit : limits) {
     list.push_back(json::Object{{"name", limit.first}, {"seconds", limit.second}});
     if (limit.second > most->second)
       most = &limit;
   }
-  account["links"] = std::move(links);
   account["limits"] = std::move(list);
   account["limited_by"] = most->first;
+  if (staged)
+    account["limits_of_stage"] = busiest.stage;
 }
 
-/// The decision whose next best costs the least more: the plan that comes second.
+/// The decision whose next best costs the least more: the plan that comes second. Where there are microbatches its seconds are those of a pass.
 void addRunnerUp(json::Object &account, const planning::PlanReport &report) {
   const planning::LayoutReport *least = nullptr;
   const planning::BlockReport *where = nullptr;
@@ -169,7 +275,7 @@ void addRunnerUp(json::Object &account, const planning::PlanReport &report) {
                                       {"copies", where->count},
                                       {"exact", least->runnerUpState == planning::RunnerUp::Exact},
                                       {"seconds_more", least->runnerUpSeconds},
-                                      {"seconds", report.predictedSeconds + least->runnerUpSeconds}};
+                                      {"seconds", report.passSeconds + least->runnerUpSeconds}};
 }
 
 } // namespace
@@ -181,34 +287,21 @@ void addTensors(json::Object &account, ModuleOp planned, const CompileOptions &o
 void addStep(json::Object &account, ModuleOp program, const CompileOptions &options,
              const planning::PlanReport &report) {
   machine::Machine machine = machine::forDevices(*options.plan.machine, options.plan.devices);
-  auto mesh = machine::makeMesh(machine, options.plan.devices);
-  auto programs = llvm::to_vector(program.getOps<rt::ProgramOp>());
-  if (!mesh || programs.size() != 1)
+  if (program.getOps<rt::ProgramOp>().empty())
     return;
-  Timeline timeline = makeTimeline(programs.front(), machine, *mesh, report);
-
-  llvm::StringMap<size_t> blockOf;
-  for (auto [index, block] : llvm::enumerate(report.blocks))
-    for (const std::string &node : block.nodes)
-      blockOf.try_emplace(node, index);
-  json::Array events, times, bytes, axes;
-  for (const TimelineEvent &event : timeline.events) {
-    events.push_back(eventText(event, blockOf));
-    times.push_back(event.start);
-    bytes.push_back(event.liveBytes);
-  }
-  json::Object lane{{"first_rank", 0}, {"last_rank", options.plan.devices - 1}, {"events", std::move(events)}};
-  account["timeline"] = json::Object{{"seconds", timeline.seconds}, {"lanes", json::Array{std::move(lane)}}};
+  Timeline timeline = makeTimeline(program, machine, options.plan.devices, report);
+  addLanes(account, report, timeline);
   const machine::DeviceType &device = machine.device();
-  account["memory_over_time"] = json::Object{{"seconds", std::move(times)}, {"work_bytes", std::move(bytes)}};
   account["device"] = json::Object{{"name", device.name},
                                    {"memory_bytes", options.plan.memoryLimit.value_or(device.memoryBytes)},
                                    {"memory_bandwidth", device.memoryBandwidth}};
-  for (const machine::MeshAxis &axis : mesh->axes)
+  json::Array axes;
+  for (const machine::MeshAxis &axis : meshOf(*program.getOps<rt::ProgramOp>().begin()).axes)
     axes.push_back(json::Object{
         {"name", axis.name}, {"size", axis.size}, {"level", axis.level}, {"link", machine.links[axis.level].name}});
   account["axes"] = std::move(axes);
-  addLimits(account, report, timeline, machine);
+  addLinks(account, timeline, machine);
+  addLimits(account, report, timeline, machine, options.plan.objective == "throughput");
   addRunnerUp(account, report);
 }
 

@@ -1,6 +1,9 @@
 #include "Timeline.h"
+#include "Lives.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
+#include <map>
 
 using namespace mlir;
 
@@ -16,6 +19,13 @@ std::string nodeNameOf(Location loc) {
   return "";
 }
 
+machine::Mesh meshOf(rt::ProgramOp program) {
+  machine::Mesh mesh;
+  for (shd::MeshAxisAttr axis : shd::getMesh(program).getMesh().getAxes())
+    mesh.axes.push_back({axis.getName().str(), axis.getSize(), static_cast<int>(axis.getLevel())});
+  return mesh;
+}
+
 namespace {
 
 void namesOf(Location loc, llvm::StringSet<> &names) {
@@ -26,9 +36,15 @@ void namesOf(Location loc, llvm::StringSet<> &names) {
       namesOf(part, names);
 }
 
-int64_t bytesOf(Value buffer) {
-  RankedTensorType type = cast<rt::BufferType>(buffer.getType()).getTensor();
-  return type.getNumElements() * std::max<int64_t>(1, type.getElementTypeBitWidth() / 8);
+/// Sorted: sums must not depend on the order of a hash.
+std::vector<std::string> namesOf(Location loc) {
+  llvm::StringSet<> names;
+  namesOf(loc, names);
+  std::vector<std::string> sorted;
+  for (const auto &name : names)
+    sorted.push_back(name.getKey().str());
+  llvm::sort(sorted);
+  return sorted;
 }
 
 cost::Collective collectiveOf(rt::CollectiveKind kind) {
@@ -49,66 +65,27 @@ cost::Collective collectiveOf(rt::CollectiveKind kind) {
   llvm_unreachable("all kinds are listed");
 }
 
-class TimelineMaker {
+/// What single instructions of one program take.
+class InstructionPrices {
 public:
-  TimelineMaker(rt::ProgramOp program, const machine::Machine &machine, const machine::Mesh &mesh,
-                const planning::PlanReport &report)
-      : machine(machine), mesh(mesh) {
-    for (Operation &op : program.getBody().front())
-      if ((isa<rt::KernelOp, rt::CollectiveOp, rt::CopyOp>(op)) && !op.hasAttr("init"))
-        instructions.push_back(&op);
-    for (rt::PortOp port : program.getBody().getOps<rt::PortOp>())
-      ports.push_back(port);
-    shareCompute(report);
+  InstructionPrices(const machine::Machine &machine, machine::Mesh mesh, ArrayRef<Operation *> instructions,
+                    const planning::PlanReport &report)
+      : machine(machine), mesh(std::move(mesh)) {
+    shareCompute(instructions, report);
   }
 
-  Timeline run() {
-    for (size_t level = 0; level < machine.links.size(); ++level)
-      timeline.links.push_back({static_cast<int>(level), 0, 0});
-    for (Operation *op : instructions)
-      add(op);
-    addMemory();
-    return std::move(timeline);
-  }
-
-private:
-  /// What the operators of one node take is shared out among the kernels that have a part of it.
-  void shareCompute(const planning::PlanReport &report) {
-    llvm::StringMap<int64_t> kernels;
-    for (Operation *op : instructions)
-      if (isa<rt::KernelOp>(op)) {
-        llvm::StringSet<> names;
-        namesOf(op->getLoc(), names);
-        for (const auto &name : names)
-          ++kernels[name.getKey()];
-      }
-    for (const planning::OpReport &op : report.ops)
-      if (int64_t count = kernels.lookup(op.node))
-        compute[op.node] += op.computeSeconds / static_cast<double>(count);
-  }
-
-  void add(Operation *op) {
-    TimelineEvent event;
-    event.start = timeline.seconds;
-    event.node = nodeNameOf(op->getLoc());
-    if (auto collective = dyn_cast<rt::CollectiveOp>(op)) {
-      addTraffic(collective, event);
-    } else {
-      event.kind = "compute";
-      std::vector<std::string> sorted; // sums must not depend on the order of a hash
-      llvm::StringSet<> names;
-      namesOf(op->getLoc(), names);
-      for (const auto &name : names)
-        sorted.push_back(name.getKey().str());
-      llvm::sort(sorted);
-      for (const std::string &name : sorted)
-        event.seconds += compute.lookup(name);
+  void priceKernel(Operation *op, TimelineEvent &event) const {
+    event.kind = "compute";
+    for (const std::string &name : namesOf(op->getLoc())) {
+      Compute part = compute.lookup(name);
+      event.seconds += part.seconds;
+      event.arithmeticSeconds += part.arithmetic;
+      event.trafficSeconds += part.traffic;
+      event.launchSeconds += part.launch;
     }
-    timeline.seconds += event.seconds;
-    timeline.events.push_back(std::move(event));
   }
 
-  void addTraffic(rt::CollectiveOp op, TimelineEvent &event) {
+  void priceCollective(rt::CollectiveOp op, TimelineEvent &event) const {
     event.kind = rt::stringifyCollectiveKind(op.getKind()).str();
     event.bytes = bytesOf(op.getReads()[0]);
     double passed = static_cast<double>(event.bytes);
@@ -120,93 +97,212 @@ private:
         if (axis.name == name.getValue())
           axes.push_back(static_cast<int>(index));
     event.traffic = cost::collectiveTraffic(machine, mesh, axes, collectiveOf(op.getKind()), passed);
-    for (const cost::LevelTraffic &part : event.traffic) {
+    for (const cost::LevelTraffic &part : event.traffic)
       event.seconds += part.seconds;
-      timeline.links[part.level].bytes += part.bytes;
-      timeline.links[part.level].seconds += part.seconds;
-    }
   }
 
-  /// A value in the arena, from the instruction that writes it to the last that reads it.
-  struct Life {
-    int64_t offset = 0, bytes = 0, first = 0, last = 0;
+private:
+  struct Compute {
+    double seconds = 0, arithmetic = 0, traffic = 0, launch = 0;
   };
 
-  /// Views of a value have buffers of their own at its offset, so lives go by what lies where.
-  void addMemory() {
-    std::map<int64_t, size_t> current; // by offset: the latest value there
-    std::vector<Life> lives;
-    auto write = [&](Value buffer, int64_t time) {
-      auto op = buffer.getDefiningOp<rt::BufferOp>();
-      if (!op || op.getSpace() != rt::Space::Work)
-        return;
-      current[op.getOffset()] = lives.size();
-      lives.push_back({static_cast<int64_t>(op.getOffset()), bytesOf(buffer), time, time});
-    };
-    auto read = [&](Value buffer, int64_t time) {
-      auto op = buffer.getDefiningOp<rt::BufferOp>();
-      if (!op || op.getSpace() != rt::Space::Work)
-        return;
-      if (auto it = current.find(op.getOffset()); it != current.end())
-        lives[it->second].last = time;
-    };
-    auto end = static_cast<int64_t>(instructions.size());
-    for (rt::PortOp port : ports)
-      if (!port.getOutput()) {
-        write(port.getBuffer(), 0);
-        read(port.getBuffer(), end);
+  /// What the operators of one node take is shared out among the kernels that have a part of it, in each microbatch.
+  void shareCompute(ArrayRef<Operation *> instructions, const planning::PlanReport &report) {
+    llvm::StringMap<int64_t> kernels;
+    for (Operation *op : instructions)
+      if (isa<rt::KernelOp>(op))
+        for (const std::string &name : namesOf(op->getLoc()))
+          ++kernels[name];
+    for (const planning::OpReport &op : report.ops)
+      if (int64_t count = kernels.lookup(op.node)) {
+        double share = static_cast<double>(std::min(report.microbatches, count)) / static_cast<double>(count);
+        Compute &sum = compute[op.node];
+        sum.seconds += share * op.computeSeconds;
+        sum.arithmetic += share * op.arithmeticSeconds;
+        sum.traffic += share * op.trafficSeconds;
+        sum.launch += share * op.launchSeconds;
       }
-    for (auto [time, op] : llvm::enumerate(instructions)) {
-      auto [reads, writes] = operandsOf(op);
-      for (Value buffer : reads)
-        read(buffer, static_cast<int64_t>(time));
-      for (Value buffer : writes)
-        write(buffer, static_cast<int64_t>(time));
-    }
-    for (rt::PortOp port : ports)
-      if (port.getOutput())
-        read(port.getBuffer(), end);
-    for (auto [time, event] : llvm::enumerate(timeline.events))
-      event.liveBytes = covered(lives, static_cast<int64_t>(time));
-  }
-
-  static std::pair<ValueRange, ValueRange> operandsOf(Operation *op) {
-    if (auto kernel = dyn_cast<rt::KernelOp>(op))
-      return {kernel.getReads(), kernel.getWrites()};
-    if (auto collective = dyn_cast<rt::CollectiveOp>(op))
-      return {collective.getReads(), collective.getWrites()};
-    auto copy = cast<rt::CopyOp>(op);
-    return {copy.getReads(), copy.getWrites()};
-  }
-
-  /// Bytes of the arena that some value lies on.
-  static int64_t covered(ArrayRef<Life> lives, int64_t time) {
-    std::vector<std::pair<int64_t, int64_t>> parts;
-    for (const Life &life : lives)
-      if (life.first <= time && time <= life.last)
-        parts.emplace_back(life.offset, life.offset + life.bytes);
-    llvm::sort(parts);
-    int64_t sum = 0, reached = 0;
-    for (auto [begin, end] : parts) {
-      sum += std::max<int64_t>(0, end - std::max(begin, reached));
-      reached = std::max(reached, end);
-    }
-    return sum;
   }
 
   const machine::Machine &machine;
-  const machine::Mesh &mesh;
-  SmallVector<Operation *> instructions;
-  SmallVector<rt::PortOp> ports;
-  llvm::StringMap<double> compute; // per node, for each kernel that has a part of it
-  Timeline timeline;
+  machine::Mesh mesh;
+  llvm::StringMap<Compute> compute; // per node, for each kernel that has a part of it
+};
+
+/// The link between two devices: the innermost that joins them.
+class Links {
+public:
+  Links(const machine::Machine &machine, int64_t devices) : machine(machine) {
+    for (const machine::Link &link : machine.links)
+      members.push_back(link.count);
+    if (auto mesh = machine::makeMesh(machine, devices)) {
+      members.assign(machine.links.size(), 1);
+      for (const machine::MeshAxis &axis : mesh->axes)
+        members[axis.level] *= axis.size;
+    }
+  }
+
+  cost::LevelTraffic message(int64_t from, int64_t to, int64_t bytes) const {
+    int level = 0;
+    for (int64_t reach = 1; level + 1 < static_cast<int>(members.size()); ++level)
+      if (reach *= members[level]; from / reach == to / reach)
+        break;
+    const machine::Link &link = machine.links[level];
+    double size = static_cast<double>(bytes);
+    return {level, size, bytes ? link.latencySeconds + size / link.bandwidth : 0};
+  }
+
+private:
+  const machine::Machine &machine;
+  SmallVector<int64_t> members; // per level: devices, or groups of the level below
+};
+
+/// A message between two stages: the sender's number, the receiver's, the tag.
+using Channel = std::tuple<int64_t, int64_t, int64_t>;
+
+/// A stage while its instructions are gone through.
+struct Run {
+  Lane lane;
+  std::vector<Operation *> instructions;
+  std::optional<InstructionPrices> prices;
+  size_t next = 0;
+  double clock = 0;
+  struct Sent {
+    Channel channel;
+    Region payload;
+  };
+  std::vector<Sent> open; // payloads that nothing has overwritten yet
+};
+
+class TimelineMaker {
+public:
+  TimelineMaker(ModuleOp module, const machine::Machine &machine, int64_t devices, const planning::PlanReport &report)
+      : links(machine, devices) {
+    int64_t rank = 0;
+    for (rt::ProgramOp program : module.getOps<rt::ProgramOp>()) {
+      Run &run = runs.emplace_back();
+      machine::Mesh mesh = meshOf(program);
+      run.lane.stage = static_cast<int64_t>(runs.size()) - 1;
+      run.lane.firstRank = rank;
+      run.lane.ranks = mesh.devices();
+      rank += mesh.devices();
+      run.instructions = stepInstructions(program);
+      run.prices.emplace(machine, std::move(mesh), run.instructions, report);
+      programs.push_back(program);
+    }
+  }
+
+  Timeline run() {
+    for (bool moves = true; moves;) {
+      moves = false;
+      for (Run &run : runs)
+        while (run.next < run.instructions.size() && step(run, run.instructions[run.next])) {
+          ++run.next;
+          moves = true;
+        }
+    }
+    Timeline timeline;
+    for (auto [run, program] : llvm::zip_equal(runs, programs)) {
+      std::vector<int64_t> live = liveBytesOf(program, run.instructions);
+      for (size_t i = 0; i < run.lane.events.size(); ++i)
+        run.lane.events[i].liveBytes = live[i];
+      timeline.seconds = std::max(timeline.seconds, run.clock);
+      timeline.lanes.push_back(std::move(run.lane));
+    }
+    return timeline;
+  }
+
+private:
+  /// Runs an instruction, if what it waits for has happened.
+  bool step(Run &run, Operation *op) {
+    std::optional<double> start = startOf(run, op);
+    if (!start)
+      return false;
+    TimelineEvent event;
+    event.start = *start;
+    event.node = nodeNameOf(op->getLoc());
+    if (auto microbatch = op->getAttrOfType<IntegerAttr>(shd::kMicrobatchAttr))
+      event.microbatch = microbatch.getInt();
+    if (auto collective = dyn_cast<rt::CollectiveOp>(op))
+      run.prices->priceCollective(collective, event);
+    else if (isa<rt::SendOp, rt::RecvOp>(op))
+      priceMessage(run, op, event);
+    else
+      run.prices->priceKernel(op, event);
+    run.clock = *start + event.seconds;
+    run.lane.busySeconds += event.seconds;
+    note(run, op);
+    run.lane.events.push_back(std::move(event));
+    return true;
+  }
+
+  static std::optional<Channel> channelOf(const Run &run, Operation *op) {
+    if (auto send = dyn_cast<rt::SendOp>(op))
+      return Channel{run.lane.stage, run.lane.stage + static_cast<int64_t>(send.getDistance()), send.getTag()};
+    if (auto recv = dyn_cast<rt::RecvOp>(op))
+      return Channel{run.lane.stage - static_cast<int64_t>(recv.getDistance()), run.lane.stage, recv.getTag()};
+    return std::nullopt;
+  }
+
+  /// When an instruction can start; nothing where that is not known yet.
+  std::optional<double> startOf(const Run &run, Operation *op) const {
+    double start = run.clock;
+    if (isa<rt::RecvOp>(op)) {
+      auto it = sent.find(*channelOf(run, op));
+      if (it == sent.end())
+        return std::nullopt;
+      start = std::max(start, it->second);
+    }
+    for (const Run::Sent &open : run.open)
+      if (overwrites(op, open.payload)) {
+        auto it = taken.find(open.channel);
+        if (it == taken.end())
+          return std::nullopt;
+        start = std::max(start, it->second);
+      }
+    return start;
+  }
+
+  static bool overwrites(Operation *op, const Region &payload) {
+    return llvm::any_of(writesOf(op), [&](Value buffer) {
+      std::optional<Region> region = regionOf(buffer);
+      return region && region->overlaps(payload);
+    });
+  }
+
+  void priceMessage(const Run &run, Operation *op, TimelineEvent &event) const {
+    auto [from, to, tag] = *channelOf(run, op);
+    bool sends = isa<rt::SendOp>(op);
+    event.kind = sends ? "send" : "receive";
+    event.bytes = bytesOf(sends ? readsOf(op)[0] : writesOf(op)[0]);
+    cost::LevelTraffic way = links.message(runs[from].lane.firstRank, runs[to].lane.firstRank, event.bytes);
+    (sends ? way.seconds : way.bytes) = 0;
+    event.seconds = way.seconds;
+    event.traffic.push_back(way);
+  }
+
+  void note(Run &run, Operation *op) {
+    llvm::erase_if(run.open, [&](const Run::Sent &open) { return overwrites(op, open.payload); });
+    if (isa<rt::SendOp>(op)) {
+      sent[*channelOf(run, op)] = run.clock;
+      if (std::optional<Region> payload = regionOf(readsOf(op)[0]))
+        run.open.push_back({*channelOf(run, op), *payload});
+    } else if (isa<rt::RecvOp>(op)) {
+      taken[*channelOf(run, op)] = run.clock;
+    }
+  }
+
+  Links links;
+  std::vector<Run> runs;
+  std::vector<rt::ProgramOp> programs;
+  std::map<Channel, double> sent, taken;
 };
 
 } // namespace
 
-Timeline makeTimeline(rt::ProgramOp program, const machine::Machine &machine, const machine::Mesh &mesh,
+Timeline makeTimeline(ModuleOp program, const machine::Machine &machine, int64_t devices,
                       const planning::PlanReport &report) {
-  return TimelineMaker(program, machine, mesh, report).run();
+  return TimelineMaker(program, machine, devices, report).run();
 }
 
 } // namespace mpopt

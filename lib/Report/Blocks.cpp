@@ -39,7 +39,7 @@ std::string nameOf(const json::Object &block) {
   return number(block, "count") > 1 ? name + " … " + escaped(text(block, "last_name")) : name;
 }
 
-void writeCard(raw_ostream &os, const json::Object &block, double step, double most) {
+void writeCard(raw_ostream &os, const json::Object &block, double pass, StringRef passWord, double most) {
   double count = number(block, "count"), compute = number(block, "compute_seconds"),
          communication = number(block, "communication_seconds"), whole = count * (compute + communication);
   os << "<div class=\"block" << (count > 1 ? " many" : "") << "\" title=\"" << nameOf(block) << "\">";
@@ -47,7 +47,7 @@ void writeCard(raw_ostream &os, const json::Object &block, double step, double m
     os << "<span class=\"times\">×" << plain(count) << "</span>";
   os << "<div class=\"name\">" << escaped(shortened(text(block, "name"), 60)) << "</div>";
   writeMeter(os, count * compute, count * communication, most, 246);
-  os << "<div>" << secondsText(whole) << " <span class=\"muted\">(" << percentText(whole, step) << " of the step"
+  os << "<div>" << secondsText(whole) << " <span class=\"muted\">(" << percentText(whole, pass) << " of " << passWord
      << (count > 1 ? ", " + secondsText(compute + communication) + " each" : "")
      << ")</span></div><div class=\"muted\">" << plain(number(block, "operators")) << " operators"
      << (count > 1 ? " each" : "") << ", weights " << bytesText(number(block, "weights_bytes")) << "<br>"
@@ -55,7 +55,7 @@ void writeCard(raw_ostream &os, const json::Object &block, double step, double m
 }
 
 /// Small blocks between large ones are told together, so that models with hundreds stay readable.
-void writeSmall(raw_ostream &os, const std::vector<const json::Object *> &blocks, double step) {
+void writeSmall(raw_ostream &os, const std::vector<const json::Object *> &blocks, double pass, StringRef passWord) {
   double seconds = 0, operators = 0;
   std::string names;
   for (const json::Object *block : blocks) {
@@ -65,11 +65,11 @@ void writeSmall(raw_ostream &os, const std::vector<const json::Object *> &blocks
     names += (names.empty() ? "" : ", ") + nameOf(*block);
   }
   os << "<div class=\"block\" title=\"" << names << "\"><div class=\"name\">" << blocks.size()
-     << " small blocks</div><div>" << secondsText(seconds) << " <span class=\"muted\">(" << percentText(seconds, step)
-     << " of the step)</span></div><div class=\"muted\">" << plain(operators) << " operators</div></div>\n";
+     << " small blocks</div><div>" << secondsText(seconds) << " <span class=\"muted\">(" << percentText(seconds, pass)
+     << " of " << passWord << ")</span></div><div class=\"muted\">" << plain(operators) << " operators</div></div>\n";
 }
 
-std::string runnerUpText(const json::Object &layout, double step) {
+std::string runnerUpText(const json::Object &layout, double pass) {
   const json::Value *value = layout.get("runner_up");
   if (!value)
     return "not looked for";
@@ -79,7 +79,7 @@ std::string runnerUpText(const json::Object &layout, double step) {
   double more = number(*other, "seconds_more");
   bool exact = other->getBoolean("exact").value_or(false);
   std::string sign = more < 0 ? "−" : exact ? "+" : "at most +"; // less: the plan is not the best one
-  return sign + secondsText(std::abs(more)) + " (" + percentText(std::abs(more), step) + ") as " +
+  return sign + secondsText(std::abs(more)) + " (" + percentText(std::abs(more), pass) + ") as " +
          text(*other, "layout");
 }
 
@@ -89,30 +89,33 @@ void writeBlocks(const json::Object &account, raw_ostream &os) {
   const json::Array &blocks = list(account, "blocks");
   if (blocks.empty())
     return;
-  double step = number(account, "predicted_seconds"), most = 0;
+  double pass = passSeconds(account), most = 0;
   for (const json::Value &value : blocks)
     most = std::max(most, secondsOf(*value.getAsObject()));
+  StringRef word = passWord(account);
   openSection(os, "blocks", "The model by blocks");
   os << "<p class=\"note\">In the order of execution; equal layers that are spread in the same way are one block. "
         "Times and bytes are those of "
-        "one device.</p>\n<div class=\"legend\"><span class=\"k-compute\">compute</span><span "
+        "one device"
+     << (account.getObject("pipeline") ? ", of one microbatch" : "")
+     << ".</p>\n<div class=\"legend\"><span class=\"k-compute\">compute</span><span "
         "class=\"k-all_reduce\">communication</span></div>\n<div class=\"blocks\">\n";
   std::vector<const json::Object *> small;
   auto flush = [&] {
     if (small.size() == 1)
-      writeCard(os, *small.front(), step, most);
+      writeCard(os, *small.front(), pass, word, most);
     else if (!small.empty())
-      writeSmall(os, small, step);
+      writeSmall(os, small, pass, word);
     small.clear();
   };
   for (const json::Value &value : blocks) {
     const json::Object &block = *value.getAsObject();
-    if (blocks.size() > kManyBlocks && secondsOf(block) < kSmallShare * step) {
+    if (blocks.size() > kManyBlocks && secondsOf(block) < kSmallShare * pass) {
       small.push_back(&block);
       continue;
     }
     flush();
-    writeCard(os, block, step, most);
+    writeCard(os, block, pass, word, most);
   }
   flush();
   os << "</div>\n</section>\n";
@@ -122,18 +125,19 @@ void writeDecisions(const json::Object &account, raw_ostream &os) {
   const json::Array &blocks = list(account, "blocks");
   if (blocks.empty())
     return;
-  double step = number(account, "predicted_seconds");
+  double pass = passSeconds(account);
   openSection(os, "decisions", "Decisions, and what the next best would cost");
   os << "<p class=\"note\">For each operator that matters: how it is spread, what that takes on one device, and how "
-        "much longer the step "
-        "would be, everything else chosen anew, if it were spread otherwise in every copy of its block.</p>\n";
+        "much longer "
+     << passWord(account)
+     << " would be, everything else chosen anew, if it were spread otherwise in every copy of its block.</p>\n";
   for (const json::Value &value : blocks) {
     const json::Object &block = *value.getAsObject();
     const json::Array &layouts = list(block, "layouts");
     if (layouts.empty())
       continue;
     double count = number(block, "count");
-    bool large = blocks.size() <= kManyBlocks || secondsOf(block) >= kSmallShare * step;
+    bool large = blocks.size() <= kManyBlocks || secondsOf(block) >= kSmallShare * pass;
     os << "<details" << (large ? " open" : "") << "><summary><h3>" << nameOf(block)
        << (count > 1 ? " ×" + plain(count) : "")
        << "</h3></summary>\n<table><colgroup><col style=\"width:8%\"><col style=\"width:27%\"><col "
@@ -147,7 +151,7 @@ void writeDecisions(const json::Object &account, raw_ostream &os) {
       os << "<tr><td>" << escaped(text(layout, "op")) << "</td><td><code>" << escaped(text(layout, "node"))
          << "</code></td><td>" << escaped(text(layout, "layout")) << "</td><td class=\"n\">"
          << secondsText(number(layout, "compute_seconds")) << "</td><td class=\"n\">"
-         << secondsText(number(layout, "communication_seconds")) << "</td><td>" << escaped(runnerUpText(layout, step))
+         << secondsText(number(layout, "communication_seconds")) << "</td><td>" << escaped(runnerUpText(layout, pass))
          << "</td></tr>\n";
     }
     os << "</table></details>\n";

@@ -64,15 +64,20 @@ std::string meshText(const json::Object &account) {
 void writeSummary(const json::Object &account, raw_ostream &os) {
   double step = number(account, "predicted_seconds"), bound = number(account, "lower_bound_seconds");
   double devices = number(account, "devices"), memory = most(list(account, "memory_bytes"));
+  const json::Object *pipeline = account.getObject("pipeline");
+  double stages = pipeline ? static_cast<double>(list(*pipeline, "stages").size()) : 0;
+  bool overlaps = pipeline && pipeline->getBoolean("steps_overlap").value_or(false);
   os << "<header id=\"summary\">\n<h1>" << escaped(text(account, "model")) << " on " << plain(devices) << " × "
-     << escaped(text(account, "machine")) << "</h1>\n<p class=\"muted\">Mesh " << escaped(meshText(account))
-     << "; objective " << escaped(text(account, "objective"));
+     << escaped(text(account, "machine")) << "</h1>\n<p class=\"muted\">"
+     << (stages > 1 ? plain(stages) + " pipeline stages; the mesh of each: " : std::string("Mesh "))
+     << escaped(meshText(account)) << "; objective " << escaped(text(account, "objective"));
   if (std::string layout = text(account, "strategy_flag"); !layout.empty())
     os << "; forced layout " << escaped(layout);
   for (const json::Value &dim : list(account, "dims"))
     os << "; " << escaped(dim.getAsString().value_or(""));
   os << "</p>\n<div class=\"figures\">\n";
-  writeFigure(os, "one step", figure("predicted_seconds", step, secondsText(step)), "predicted by the cost model");
+  writeFigure(os, overlaps ? "from one step to the next" : "one step",
+              figure("predicted_seconds", step, secondsText(step)), "predicted by the cost model");
   writeFigure(os, "lower bound of any plan", figure("lower_bound_seconds", bound, secondsText(bound)),
               step > bound * (1 + 1e-9) ? "the plan is " + percentText(step - bound, bound) + " above it"
                                         : std::string("the plan is optimal by this model"));
@@ -82,18 +87,22 @@ void writeSummary(const json::Object &account, raw_ostream &os) {
               limit > 0 ? percentText(memory, limit) + " of " + bytesText(limit) : std::string());
   if (double batch = number(account, "batch"); batch > 0 && step > 0)
     writeFigure(os, "throughput", figure("throughput", batch / step, countText(batch / step) + "/s"),
-                "batch of " + plain(batch) + ", one step after the other");
+                "batch of " + plain(batch) + (overlaps ? ", steps overlap" : ", one step after the other"));
   if (std::string limited = text(account, "limited_by"); !limited.empty())
-    writeFigure(os, "limited by", "<b>" + escaped(limited) + "</b>", "the largest share of the step");
+    writeFigure(os, "limited by", "<b>" + escaped(limited) + "</b>",
+                account.get("limits_of_stage")
+                    ? "the largest share of stage " + plain(number(account, "limits_of_stage"))
+                    : std::string("the largest share of the step"));
   os << "</div>\n";
   if (const json::Object *other = account.getObject("runner_up")) {
     double copies = number(*other, "copies");
     double more = number(*other, "seconds_more");
     std::string sign = more < 0 ? "−" : other->getBoolean("exact").value_or(false) ? "+" : "at most +";
-    os << (more < 0 ? "<p class=\"warn\">The search ended before it found the best plan. A better one takes "
-                    : "<p>The runner-up takes ")
+    os << (more < 0   ? "<p class=\"warn\">The search ended before it found the best plan. A better one takes "
+           : pipeline ? "<p>With the nearest other way to spread an operator, a pass of a microbatch takes "
+                      : "<p>The runner-up takes ")
        << figure("runner_up_seconds", number(*other, "seconds"), secondsText(number(*other, "seconds"))) << " (" << sign
-       << secondsText(std::abs(more)) << ", " << percentText(std::abs(more), step)
+       << secondsText(std::abs(more)) << ", " << percentText(std::abs(more), passSeconds(account))
        << "): " << escaped(text(*other, "op")) << " <code>" << escaped(text(*other, "node")) << "</code>"
        << (copies > 1 ? " in all " + plain(copies) + " copies" : "") << " " << escaped(text(*other, "other"))
        << " instead of " << escaped(text(*other, "layout")) << ".</p>\n";
@@ -104,8 +113,8 @@ void writeSummary(const json::Object &account, raw_ostream &os) {
 std::string planPage(const json::Object &account) {
   std::string body;
   llvm::raw_string_ostream os(body);
-  for (auto write :
-       {writeSummary, writeLimits, writeBlocks, writeTimeline, writeMemory, writeLinks, writeDecisions, writeShardings})
+  for (auto write : {writeSummary, writeLimits, writeStages, writeBlocks, writeTimeline, writeMemory, writeLinks,
+                     writeDecisions, writeShardings})
     write(account, os);
   return page(text(account, "model") + " on " + plain(number(account, "devices")) + " devices", body);
 }

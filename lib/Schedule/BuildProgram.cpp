@@ -36,6 +36,14 @@ void extend(LiveBuffer &life, int64_t time) {
   life.last = std::max(life.last, time);
 }
 
+Attribute microbatchOf(Operation *op) {
+  if (auto send = dyn_cast<coll::SendOp>(op))
+    return send.getMicrobatchAttr();
+  if (auto recv = dyn_cast<coll::RecvOp>(op))
+    return recv.getMicrobatchAttr();
+  return op->getAttr(shd::kMicrobatchAttr);
+}
+
 class ProgramBuilder {
 public:
   ProgramBuilder(func::FuncOp main, int64_t microbatches, bool streams)
@@ -291,6 +299,8 @@ private:
             .Default([&](Operation *other) -> Operation * { return collective(other, reads, writes); });
     if (!made)
       return op->emitOpError("cannot be an instruction: it is neither in a kernel nor a collective");
+    if (Attribute microbatch = microbatchOf(op))
+      made->setAttr(shd::kMicrobatchAttr, microbatch);
     return success();
   }
 

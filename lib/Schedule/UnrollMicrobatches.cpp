@@ -64,7 +64,7 @@ private:
     }
   }
 
-  /// Each microbatch has messages of its own. (The tag still tells the value's: tag / count.)
+  /// Says which microbatch an operation is for. Each has messages of its own. (The tag still tells the value's: tag / count.)
   void number(Operation *op, int64_t microbatch) {
     auto set = [&](auto message) {
       uint64_t value = message.getMicrobatch() ? message.getTag() / count : message.getTag();
@@ -73,8 +73,10 @@ private:
     };
     if (auto send = dyn_cast<coll::SendOp>(op))
       set(send);
-    if (auto recv = dyn_cast<coll::RecvOp>(op))
+    else if (auto recv = dyn_cast<coll::RecvOp>(op))
       set(recv);
+    else
+      op->setAttr(shd::kMicrobatchAttr, builder.getI64IntegerAttr(microbatch));
   }
 
   void splitResults() {

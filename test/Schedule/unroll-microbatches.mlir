@@ -16,9 +16,9 @@
 
 // What is sent is not overwritten before the next is sent: two buffers alternate.
 // PROGRAM-LABEL: rt.program @stage_0
-// PROGRAM: rt.kernel @mul({{.*}}) -> (%[[A0:.*]] :
+// PROGRAM: rt.kernel @mul({{.*}}) -> (%[[A0:.*]] :{{.*}}shd.microbatch = 0 : i64
 // PROGRAM: rt.send distance 1 tag 15(%[[A0]]
-// PROGRAM: rt.send distance 1 tag 16
+// PROGRAM: rt.send distance 1 tag 16{{.*}}shd.microbatch = 1 : i64
 // PROGRAM: rt.send distance 1 tag 17
 // PROGRAM: rt.port "x" {{.*}}part = 1 : i64, parts = 3 : i64
 // PROGRAM-LABEL: rt.program @stage_1

@@ -27,7 +27,8 @@ def LowerPlaces : Pass<"mpopt-lower-places", "::mlir::ModuleOp"> {
 def UnrollMicrobatches : Pass<"mpopt-unroll-microbatches", "::mlir::ModuleOp"> {
   let summary = "Writes a program of one microbatch as that of all, one after the other";
   let description = [{
-    Arguments and results with `shd.batch_dim` become one per microbatch, marked with `shd.part`; what is computed once stays as it is. Several
+    Arguments and results with `shd.batch_dim` become one per microbatch, marked with `shd.part`, and operations say with `shd.microbatch` which one they are
+    for; what is computed once stays as it is. Several
     microbatches are on their way at a time because the ranks of other stages work on the earlier ones.
 
     ```mlir

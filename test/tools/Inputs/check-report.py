@@ -40,6 +40,34 @@ class Page(html.parser.HTMLParser):
             self.style += data
 
 
+def check_timeline(account):
+    """Lanes do one thing at a time, add up, and take what others send."""
+    timeline, messages = account["timeline"], {"send": [], "receive": []}
+    ends = []
+    for lane, memory in zip(timeline["lanes"], account["memory_over_time"]["lanes"], strict=True):
+        end = busy = 0
+        for event in lane["events"]:
+            assert event["start"] >= end - 1e-12, "instructions of one rank overlap"
+            end, busy = event["start"] + event["seconds"], busy + event["seconds"]
+            if event["kind"] in messages:
+                when = end if event["kind"] == "send" else event["start"]
+                messages[event["kind"]].append((event["node"], event.get("microbatch", 0), event["bytes"], when))
+        ends.append(end)
+        assert abs(busy - lane["busy_seconds"]) < 1e-9
+        assert len(memory["seconds"]) == len(memory["work_bytes"]) == len(lane["events"])
+        held = account["weights_bytes"][lane["first_rank"]] + max(memory["work_bytes"], default=0)
+        assert held <= account["memory_bytes"][lane["first_rank"]], "more is alive than the plan's memory holds"
+    assert max(ends) == timeline["seconds"]
+    for sent, taken in zip(sorted(messages["send"]), sorted(messages["receive"]), strict=True):
+        assert sent[:3] == taken[:3] and sent[3] <= taken[3] + 1e-12, "a message is taken before it is sent"
+    if "pipeline" in account:
+        pipeline = account["pipeline"]
+        assert len(timeline["lanes"]) == max(1, len(pipeline["stages"]))
+        assert sum(link["total_message_bytes"] for link in account["links"]) == pipeline["message_bytes"]
+        seen = {event.get("microbatch") for lane in timeline["lanes"] for event in lane["events"]} - {None}
+        assert pipeline["microbatches"] == 1 or seen == set(range(pipeline["microbatches"]))
+
+
 def main(page_file, account_file, *sections):
     page = Page()
     text = open(page_file, encoding="utf-8").read()
@@ -62,6 +90,13 @@ def main(page_file, account_file, *sections):
                     "limit": [limit["seconds"] for limit in account["limits"]], "link_bytes": [link["bytes"] for link in account["links"]],
                     "timeline": [account["timeline"]["seconds"]], "memory_bytes": [max(account["memory_bytes"])] * 2,
                     "weights_bytes": [max(account["weights_bytes"])]}
+        check_timeline(account)
+        if pipeline := account.get("pipeline"):
+            expected["stage_seconds"] = [stage["seconds"] for stage in pipeline["stages"]]
+            expected["stage_memory_bytes"] = [account["memory_bytes"][stage["devices"][0]] for stage in pipeline["stages"]]
+            expected["pass_seconds"] = [pipeline["pass_seconds"]]
+        tried = account.get("pipelines_considered", [])
+        expected["candidate_seconds"] = [plan["predicted_seconds"] for plan in tried if "predicted_seconds" in plan]
         if "runner_up" in account:
             expected["runner_up_seconds"] = [account["runner_up"]["seconds"]]
     for key, values in expected.items():
