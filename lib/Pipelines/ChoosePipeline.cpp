@@ -1,6 +1,5 @@
 #include "ChoosePipeline.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/IR/OwningOpRef.h"
 #include "mlir/Pass/PassManager.h"
 #include "mpopt/Partition/Passes.h"
 
@@ -25,7 +24,7 @@ public:
   Chooser(ModuleOp module, const planning::PlanOptions &options, std::vector<PipelineCandidate> &tried)
       : module(module), options(options), tried(tried), batch(batchOf(module)) {}
 
-  std::optional<planning::Strategy> run() {
+  std::optional<ChosenPipeline> run() {
     bool forMemory = options.objective == "memory";
     consider(1, 1);
     if (forMemory)
@@ -36,11 +35,9 @@ public:
       if (!consider(stages, 1) || forMemory)
         considerMore(stages, /*untilOneExists=*/!forMemory);
     }
-    const PipelineCandidate *best = nullptr;
-    for (const PipelineCandidate &candidate : tried)
-      if (candidate.exists && (!best || isBetter(candidate, *best)))
-        best = &candidate;
-    return best && best != &tried[0] ? std::optional(best->strategy) : std::nullopt;
+    if (best && options.explain && !explainsAll()) // what is not chosen needs no explaining
+      chosen = plan(tried[*best].strategy, /*explain=*/true);
+    return std::move(chosen);
   }
 
 private:
@@ -56,30 +53,39 @@ private:
     candidate.strategy.stages = stages;
     candidate.strategy.microbatches = microbatches;
     candidate.strategy.hasRoles = false;
-    if (auto report = plan(candidate.strategy)) {
-      candidate.exists = true;
-      candidate.seconds = report->predictedSeconds;
-      candidate.memoryBytes = report->memoryBytes;
+    std::optional<ChosenPipeline> planned = plan(candidate.strategy, options.explain && explainsAll());
+    if (!planned)
+      return false;
+    candidate.exists = true;
+    candidate.seconds = planned->report.predictedSeconds;
+    candidate.memoryBytes = planned->report.memoryBytes;
+    if (!best || isBetter(candidate, tried[*best])) {
+      best = tried.size() - 1;
+      chosen = std::move(planned);
     }
-    return candidate.exists;
+    return true;
   }
 
-  std::optional<planning::PlanReport> plan(const planning::Strategy &strategy) {
-    OwningOpRef<ModuleOp> copy(module.clone());
+  /// Whether most likely a single candidate exists.
+  bool explainsAll() const { return options.objective == "latency"; }
+
+  std::optional<ChosenPipeline> plan(const planning::Strategy &strategy, bool explain) {
+    ChosenPipeline result;
+    result.module = module.clone();
     ScopedDiagnosticHandler quiet(module.getContext(), [](Diagnostic &) { return success(); });
     planning::PlanOptions own = options;
-    own.strategy = strategy;
-    own.explain = false;
+    if (strategy.stages > 1 || strategy.microbatches > 1)
+      own.strategy = result.strategy = strategy;
+    own.explain = explain;
     if (strategy.microbatches > 1) {
       PassManager manager(module.getContext());
       manager.addPass(partition::createSplitMicrobatches({strategy.microbatches}));
-      if (failed(manager.run(*copy)))
+      if (failed(manager.run(*result.module)))
         return std::nullopt;
     }
-    planning::PlanReport report;
-    if (failed(planning::planModule(*copy, own, report)))
+    if (failed(planning::planModule(*result.module, own, result.report)))
       return std::nullopt;
-    return report;
+    return result;
   }
 
   /// By more than a trifle, so that more stages or microbatches are worth it.
@@ -95,6 +101,8 @@ private:
   ModuleOp module;
   const planning::PlanOptions &options;
   std::vector<PipelineCandidate> &tried;
+  std::optional<size_t> best; ///< In `tried`.
+  std::optional<ChosenPipeline> chosen;
   int64_t batch;
 };
 
@@ -104,8 +112,8 @@ bool choosesPipeline(const planning::PlanOptions &options) {
   return !options.strategy && options.pins.empty() && options.nodePins.empty() && !options.fixed && options.devices > 1;
 }
 
-std::optional<planning::Strategy> choosePipeline(ModuleOp module, const planning::PlanOptions &options,
-                                                 std::vector<PipelineCandidate> &tried) {
+std::optional<ChosenPipeline> choosePipeline(ModuleOp module, const planning::PlanOptions &options,
+                                             std::vector<PipelineCandidate> &tried) {
   return Chooser(module, options, tried).run();
 }
 

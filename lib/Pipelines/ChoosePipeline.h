@@ -1,6 +1,7 @@
 #ifndef MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H
 #define MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H
 
+#include "mlir/IR/OwningOpRef.h"
 #include "mpopt/Planning/Planning.h"
 #include <vector>
 
@@ -17,13 +18,20 @@ struct PipelineCandidate {
 /// Whether stages and microbatches are the planner's to choose: neither a strategy nor pins say how devices are used.
 bool choosesPipeline(const planning::PlanOptions &options);
 
-/// Plans copies of a module before planning with several numbers of stages and microbatches, and returns the strategy of the best for the
-/// objective; nothing where that is the plan without stages. All are kept in `tried`, that one first.
+/// The plan of the candidate that was chosen.
+struct ChosenPipeline {
+  std::optional<planning::Strategy> strategy; ///< Nothing for the plan without stages and microbatches.
+  mlir::OwningOpRef<mlir::ModuleOp> module;   ///< Planned, its batch split into the microbatches.
+  planning::PlanReport report;
+};
+
+/// Plans copies of a module before planning with several numbers of stages and microbatches, and returns the best for the objective; nothing
+/// where none exists, and then says not why. All are kept in `tried`, the one without stages first.
 ///  throughput  every number of stages that divides the devices, with the fewest microbatches that fit into memory
 ///  memory      the same, and without stages, with one and with several microbatches
 ///  latency     stages only where there is no plan without: they lengthen the way of a single step
-std::optional<planning::Strategy> choosePipeline(mlir::ModuleOp module, const planning::PlanOptions &options,
-                                                 std::vector<PipelineCandidate> &tried);
+std::optional<ChosenPipeline> choosePipeline(mlir::ModuleOp module, const planning::PlanOptions &options,
+                                             std::vector<PipelineCandidate> &tried);
 
 } // namespace mpopt
 

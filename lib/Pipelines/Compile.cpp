@@ -69,15 +69,9 @@ private:
     if (!options.ignoreAnnotations && !options.plan.fixed && failed(readPins(module, planOptions)))
       return failure();
     std::vector<PipelineCandidate> tried;
-    if (choosesPipeline(planOptions))
-      planOptions.strategy = options.plan.strategy = choosePipeline(module, planOptions, tried);
-    if (planOptions.strategy && planOptions.strategy->microbatches > 1 &&
-        failed(pipeline(module, [&](OpPassManager &pm) {
-          pm.addPass(partition::createSplitMicrobatches({planOptions.strategy->microbatches}));
-        })))
+    if (failed(plan(result, planOptions, tried)))
       return failure();
-    if (failed(planning::planModule(module, planOptions, result.report)))
-      return failure();
+    module = *result.module;
     if (options.annotate && failed(annotate(module, result)))
       return failure();
     if (options.until == Stage::Planned)
@@ -127,6 +121,24 @@ private:
                                   options.plan.machine->name,
                                   streams(module)};
     return emit::emitPlan(module, *elf, stored, emitOptions);
+  }
+
+  /// Plans `result.module`, or puts a planned one in its place.
+  LogicalResult plan(CompileResult &result, planning::PlanOptions &planOptions, std::vector<PipelineCandidate> &tried) {
+    if (choosesPipeline(planOptions)) {
+      if (auto chosen = choosePipeline(*result.module, planOptions, tried)) {
+        planOptions.strategy = options.plan.strategy = chosen->strategy;
+        result.module = std::move(chosen->module);
+        result.report = std::move(chosen->report);
+        return success();
+      }
+    }
+    const std::optional<planning::Strategy> &strategy = planOptions.strategy;
+    if (strategy && strategy->microbatches > 1 && failed(pipeline(*result.module, [&](OpPassManager &pm) {
+          pm.addPass(partition::createSplitMicrobatches({strategy->microbatches}));
+        })))
+      return failure();
+    return planning::planModule(*result.module, planOptions, result.report);
   }
 
   /// Whether steps follow each other without a pause.
