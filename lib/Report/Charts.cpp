@@ -1,4 +1,5 @@
 #include "Charts.h"
+#include <cmath>
 
 using llvm::raw_ostream;
 using llvm::StringRef;
@@ -22,11 +23,22 @@ static void writeStroke(raw_ostream &os, double x1, double y1, double x2, double
      << coordinate(y2) << "\" class=\"" << style << "\"/>\n";
 }
 
-void writeTimeAxis(raw_ostream &os, const Plot &plot) {
-  for (double tick : ticks(plot.xMost, 10)) {
-    writeStroke(os, plot.x(tick), plot.top, plot.x(tick), plot.bottom + 4, "axis");
-    writeText(os, plot.x(tick), plot.bottom + 16, tick == 0 ? "start" : "middle", secondsText(tick));
-  }
+void writeTick(raw_ostream &os, const Plot &plot, double value, StringRef text) {
+  constexpr double kHalfText = 22;
+  double x = plot.x(value);
+  writeStroke(os, x, plot.top, x, plot.bottom + 4, "axis");
+  writeText(os, x, plot.bottom + 16, value == 0 ? "start" : x + kHalfText > plot.right ? "end" : "middle", text);
+}
+
+void writeTimeAxis(raw_ostream &os, const Plot &plot, double from) {
+  std::vector<double> all = ticks(plot.xMost, 10);
+  double step = all.size() > 1 ? all[1] : plot.xMost;
+  if (from == 0)
+    for (double tick : all)
+      writeTick(os, plot, tick, secondsText(tick));
+  else
+    for (double tick = std::ceil(from / step) * step; tick <= from + plot.xMost; tick += step)
+      writeTick(os, plot, tick - from, secondsText(tick));
 }
 
 void writeLeftAxis(raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf,

@@ -21,7 +21,9 @@ struct Plot {
 void openDrawing(llvm::raw_ostream &os, double width, double height, llvm::StringRef label);
 
 /// Lines and numbers of the axes; `binary` as for ticks().
-void writeTimeAxis(llvm::raw_ostream &os, const Plot &plot);
+/// The time axis begins at `from`.
+void writeTimeAxis(llvm::raw_ostream &os, const Plot &plot, double from = 0);
+void writeTick(llvm::raw_ostream &os, const Plot &plot, double value, llvm::StringRef text);
 void writeLeftAxis(llvm::raw_ostream &os, const Plot &plot, int count, llvm::function_ref<std::string(double)> textOf,
                    bool binary);
 

@@ -29,11 +29,16 @@ void LaneWriter::flush() {
     sum += seconds;
   if (count > 1)
     title = plain(static_cast<double>(count)) + " instructions, " + secondsText(sum) + ", from " + title + " on";
+  double width = std::max(0.5, plot.x(end) - plot.x(begin));
+  if (shares.size() > 1)
+    os << "<g><title>" << escaped(title) << "</title>";
   for (const auto &[kind, seconds] : shares) {
-    writeRect(os, plot.x(begin), y, std::max(0.5, plot.x(end) - plot.x(begin)), height * seconds / sum, kindClass(kind),
-              title);
+    writeRect(os, plot.x(begin), y, width, height * seconds / sum, kindClass(kind),
+              shares.size() > 1 ? std::string() : title);
     y += height * seconds / sum;
   }
+  if (shares.size() > 1)
+    os << "</g>\n";
   shares.clear();
   count = 0;
 }

@@ -5,8 +5,11 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mpopt/Import/ONNX/Inspect.h"
 #include "mpopt/Planning/Training.h"
+#include "mpopt/Report/Report.h"
 #include "mpopt/Search/TrainingAccount.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
 namespace mpopt {
@@ -17,7 +20,6 @@ std::string foreignOption(const Arguments &arguments) {
   return !arguments.pin.empty()             ? "--pin"
          : !arguments.planJson.empty()      ? "--plan-json"
          : !arguments.annotate.empty()      ? "--annotate"
-         : !arguments.report.empty()        ? "--report"
          : arguments.explain                ? "--explain"
          : arguments.objective != "latency" ? "--objective"
                                             : "";
@@ -110,6 +112,11 @@ Result<std::string> planLayers(const planning::TrainingModel &model, const Setti
   return search::trainingAccount(query, *answer);
 }
 
+int writePage(runtime::OutputFile &file, const std::string &account, llvm::StringRef model) {
+  llvm::json::Value parsed = llvm::cantFail(llvm::json::parse(account));
+  return finishOutput(file, report::trainingPage(*parsed.getAsObject(), llvm::sys::path::filename(model)), "--report");
+}
+
 /// What --strategy may say of a graph whose blocks are split one by one.
 Status readGraphPins(const search::LayoutPins &pins, search::GraphQuery &query) {
   if (pins.dp || pins.tp || pins.cp || pins.ep || pins.interleave || pins.recompute)
@@ -177,6 +184,9 @@ int planTrain(const Arguments &common, const TrainArguments &arguments) {
   auto json = openOutput(common.json, "--json", {common.model});
   if (!json)
     return fail(json.error().message);
+  auto page = openOutput(common.report, "--report", {common.model});
+  if (!page)
+    return fail(page.error().message);
   mlir::DialectRegistry registry;
   registerAll(registry);
   mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
@@ -190,7 +200,8 @@ int planTrain(const Arguments &common, const TrainArguments &arguments) {
                      : planBlocks(main, model.notTransformer, *setting, common.devices, arguments.globalBatch);
   if (!account)
     return fail(account.error().message);
-  return *json ? finishOutput(**json, *account + "\n", "--json") : 0;
+  int code = *json ? finishOutput(**json, *account + "\n", "--json") : 0;
+  return code == 0 && *page ? writePage(**page, *account, common.model) : code;
 }
 
 } // namespace mpopt

@@ -13,6 +13,9 @@ std::string planPage(const llvm::json::Object &account);
 /// The same about a sweep: {"model", "axes", "points"} as `mpopt plan --sweep --json` writes it.
 std::string sweepPage(const llvm::json::Object &sweep);
 
+/// The same about a training step, from search::trainingAccount(); `model` is what the page calls the model.
+std::string trainingPage(const llvm::json::Object &account, llvm::StringRef model);
+
 } // namespace mpopt::report
 
 #endif // MPOPT_REPORT_REPORT_H

@@ -12,10 +12,13 @@ namespace mpopt::search {
 ///   machine, device, device_bytes, stack, devices, global_batch; model (its sizes), flops_per_step
 ///   seconds, lower_bound_seconds, sequences_per_second, tokens_per_second, tflops_per_device
 ///   plan and, in runners_up, others, each with
-///     text (shortText), seconds, compute_seconds, bubble_seconds, sync_seconds, optimizer_seconds, schedule, microbatches, interleave, zero,
+///     text (shortText), seconds, compute_seconds (forward_seconds and backward_seconds, of the busiest stage), bubble_seconds, sync_seconds, optimizer_seconds, schedule, microbatches, interleave, zero,
 ///     memory_bytes, memory (fits, unsure, does not),
 ///     stages: first_device, devices, tp, dp, cp, ep, microbatch, layers ([first, count] of each chunk), recomputed (layers of each chunk by
-///     full and selective), busy_seconds, memory_bytes, weights_bytes, activations_bytes, working_bytes, reserve_bytes
+///     full and selective), busy_seconds, sync_seconds, optimizer_seconds, memory_bytes, weights_bytes (parameters_bytes, gradients_bytes and optimizer_bytes),
+///     activations_bytes, working_bytes, reserve_bytes
+///   timeline: of the plan, seconds until the last pass ends, passes (how many), stages: passes ([kind, microbatch, chunk, start, seconds] of
+///     each; empty where there are more than 100,000 altogether)
 ///   layouts, priced: how many the search told apart, and how many it had to simulate.
 /// Bytes and seconds are numbers; the same answer gives the same text.
 std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer);

@@ -70,10 +70,12 @@ std::vector<int64_t> countHeld(Schedule schedule, const List &list, int64_t inte
 
 class Simulation {
 public:
-  explicit Simulation(const PipelineInput &input)
-      : in(input), next(in.stages, 0), arrived(2 * size_t(chunks()) * in.microbatches, kNever) {
+  Simulation(const PipelineInput &input, PipelineTrace *trace)
+      : in(input), trace(trace), next(in.stages, 0), arrived(2 * size_t(chunks()) * in.microbatches, kNever) {
     result.ends.assign(in.stages, 0);
     result.busy.assign(in.stages, 0);
+    if (trace)
+      trace->assign(in.stages, {});
     for (int64_t stage = 0; stage < in.stages; ++stage)
       lists.push_back(instructionsOf(in.schedule, stage, in.stages, in.microbatches, in.interleave));
     for (int64_t i = 0; i < in.microbatches; ++i)
@@ -129,6 +131,8 @@ private:
     double seconds = secondsOf(instruction.kind, in.chunks[chunk]);
     double end = std::max(result.ends[stage], input) + seconds;
     result.ends[stage] = end;
+    if (trace)
+      (*trace)[stage].push_back({instruction, end - seconds, seconds});
     result.busy[stage] += seconds;
     if (instruction.kind == PassKind::Forward)
       deliver(chunk + 1 < chunks() ? PassKind::Forward : PassKind::Backward, std::min(chunk + 1, chunks() - 1), chunk,
@@ -145,6 +149,7 @@ private:
   }
 
   const PipelineInput &in;
+  PipelineTrace *trace;
   std::vector<List> lists;
   std::vector<size_t> next;
   std::vector<double> arrived;
@@ -175,6 +180,11 @@ std::vector<int64_t> heldMicrobatches(Schedule schedule, int64_t stage, int64_t 
   return countHeld(schedule, instructionsOf(schedule, stage, stages, enough, interleave), interleave);
 }
 
-PipelineResult simulate(const PipelineInput &input) { return Simulation(input).run(); }
+std::string_view name(PassKind kind) {
+  constexpr std::string_view names[] = {"forward", "backward", "weight_gradient"};
+  return names[static_cast<size_t>(kind)];
+}
+
+PipelineResult simulate(const PipelineInput &input, PipelineTrace *trace) { return Simulation(input, trace).run(); }
 
 } // namespace mpopt::cost

@@ -14,12 +14,8 @@ namespace {
 constexpr double kSurelyFits = 1.06;
 constexpr double kSurelyNot = 0.88;
 
-/// Bytes of training state per parameter.
-struct State {
-  double weight, gradient, optimizer;
-};
-
-State stateOf(const Stack &stack, Precision precision) {
+/// Where nothing is split.
+StateBytes stateOf(const Stack &stack, Precision precision) {
   switch (precision) {
   case Precision::Float32:
     return {4, 4, 8};
@@ -34,12 +30,6 @@ State stateOf(const Stack &stack, Precision precision) {
   return {4, 4, 8};
 }
 
-/// Bytes of state per parameter that no other rank holds.
-double wholeStateBytes(const Stack &stack, const TrainingPlan &plan) {
-  State state = stateOf(stack, plan.precision);
-  return state.weight + state.gradient + state.optimizer;
-}
-
 bool gathersInPasses(const TrainingPlan &plan) {
   return plan.sharding == StateSharding::Parameters || plan.sharding == StateSharding::Gradients;
 }
@@ -51,8 +41,9 @@ public:
       : machine(machine), stack(stack), schedule(schedule), stages(stages) {}
 
   StepPrice price() const {
-    PipelineResult run = simulate(pipeline());
     StepPrice price;
+    price.pipeline = pipeline();
+    PipelineResult run = simulate(price.pipeline);
     for (size_t stage = 0; stage < stages.size(); ++stage) {
       StagePrice part = {run.busy[stage], syncSeconds(stages[stage]), optimizerSeconds(stages[stage]),
                          memoryOf(stage, run.held[stage])};
@@ -155,7 +146,10 @@ private:
     StepMemory memory;
     memory.stage = int64_t(index);
     memory.reserve = stack.reserveBytes;
-    memory.weights = stateBytes(stack, stage.plan) * held.replicated + wholeStateBytes(stack, stage.plan) * held.own;
+    StateBytes shared = stateParts(stack, stage.plan), own = stateOf(stack, stage.plan.precision);
+    memory.weights = shared.total() * held.replicated + own.total() * held.own;
+    memory.gradients = shared.gradients * held.replicated + own.gradients * held.own;
+    memory.optimizer = shared.optimizer * held.replicated + own.optimizer * held.own;
     for (size_t i = 0; i < stage.chunks.size(); ++i) {
       const LayerRange &chunk = stage.chunks[i];
       memory.activations += double(microbatches[i]) * prices.activationBytes(chunk.first, chunk.count);
@@ -175,21 +169,23 @@ private:
 
 } // namespace
 
-double stateBytes(const Stack &stack, const TrainingPlan &plan) {
-  State state = stateOf(stack, plan.precision);
+StateBytes stateParts(const Stack &stack, const TrainingPlan &plan) {
+  StateBytes state = stateOf(stack, plan.precision);
   double d = double(plan.dp * plan.cp);
   switch (plan.sharding) {
   case StateSharding::None:
-    return state.weight + state.gradient + state.optimizer;
+    return state;
   case StateSharding::Optimizer:
-    return state.weight + state.gradient + state.optimizer / d;
+    return {state.weights, state.gradients, state.optimizer / d};
   case StateSharding::Gradients:
-    return state.weight + (state.gradient + state.optimizer) / d;
+    return {state.weights, state.gradients / d, state.optimizer / d};
   case StateSharding::Parameters: // sharded master weights serve as the weights
-    return (state.gradient + state.optimizer + (state.optimizer == 12 ? 0 : state.weight)) / d;
+    return {state.optimizer == 12 ? 0 : state.weights / d, state.gradients / d, state.optimizer / d};
   }
-  return 0;
+  return {};
 }
+
+double stateBytes(const Stack &stack, const TrainingPlan &plan) { return stateParts(stack, plan).total(); }
 
 std::string_view name(Fit fit) {
   constexpr std::string_view names[] = {"fits", "unsure", "does not"};

@@ -27,8 +27,13 @@ Json modelOf(const cost::TransformerShape &shape) {
 
 void addNumbers(Json &stage, const cost::StagePrice &price) {
   stage["busy_seconds"] = price.busy;
+  stage["sync_seconds"] = price.sync;
+  stage["optimizer_seconds"] = price.optimizer;
   stage["memory_bytes"] = price.memory.total();
   stage["weights_bytes"] = price.memory.weights;
+  stage["parameters_bytes"] = price.memory.weights - price.memory.gradients - price.memory.optimizer;
+  stage["gradients_bytes"] = price.memory.gradients;
+  stage["optimizer_bytes"] = price.memory.optimizer;
   stage["activations_bytes"] = price.memory.activations;
   stage["working_bytes"] = price.memory.working;
   stage["reserve_bytes"] = price.memory.reserve;
@@ -65,12 +70,47 @@ Json stageOf(const GraphStage &stage, const cost::StagePrice &price, const Block
   return result;
 }
 
+/// Of all microbatches on the stage that computes longest.
+double forwardSeconds(const cost::StepPrice &price) {
+  auto busiest = std::max_element(price.stages.begin(), price.stages.end(),
+                                  [](const auto &a, const auto &b) { return a.busy < b.busy; });
+  double seconds = 0;
+  for (size_t chunk = busiest - price.stages.begin(); chunk < price.pipeline.chunks.size();
+       chunk += price.stages.size())
+    seconds += price.pipeline.chunks[chunk].forward;
+  return seconds * double(price.pipeline.microbatches);
+}
+
+/// Beyond that many the list would be larger than all else by far.
+constexpr size_t kMostPasses = 100000;
+
+/// Each stage's passes over time.
+Json timelineOf(const cost::StepPrice &price) {
+  cost::PipelineTrace trace;
+  double seconds = cost::simulate(price.pipeline, &trace).seconds;
+  size_t passes = 0;
+  for (const auto &stage : trace)
+    passes += stage.size();
+  Json stages = Json::array();
+  for (const auto &stage : trace) {
+    Json list = Json::array();
+    for (const cost::TracedPass &pass : stage)
+      if (passes <= kMostPasses)
+        list.push_back({cost::name(pass.instruction.kind), pass.instruction.microbatch, pass.instruction.chunk,
+                        pass.start, pass.seconds});
+    stages.push_back({{"passes", std::move(list)}});
+  }
+  return {{"seconds", seconds}, {"passes", passes}, {"stages", std::move(stages)}};
+}
+
 /// What plans of both kinds have.
 Json planOf(const cost::StepPrice &price, std::string text, cost::Schedule schedule, int64_t microbatches,
             int64_t interleave, cost::StateSharding sharding, Json stages) {
   return {{"text", std::move(text)},
           {"seconds", price.seconds},
           {"compute_seconds", price.compute},
+          {"forward_seconds", forwardSeconds(price)},
+          {"backward_seconds", price.compute - forwardSeconds(price)},
           {"bubble_seconds", price.bubble},
           {"sync_seconds", price.sync},
           {"optimizer_seconds", price.optimizer},
@@ -162,6 +202,7 @@ std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &an
   account["tokens_per_second"] = double(query.globalBatch * query.shape.sequence) / seconds;
   account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
   account["plan"] = planOf(best);
+  account["timeline"] = timelineOf(best.price);
   account["runners_up"] = Json::array();
   account["layouts"] = answer.layouts;
   account["priced"] = answer.priced;
@@ -188,6 +229,7 @@ std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, 
   account["samples_per_second"] = double(query.globalBatch) / seconds;
   account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
   account["plan"] = planOf(query, answer.plans.front(), blocks);
+  account["timeline"] = timelineOf(answer.plans.front().price);
   account["runners_up"] = Json::array();
   for (size_t i = 1; i < answer.plans.size(); ++i)
     account["runners_up"].push_back(planOf(query, answer.plans[i], blocks));

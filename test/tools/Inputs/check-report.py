@@ -68,6 +68,39 @@ def check_timeline(account):
         assert pipeline["microbatches"] == 1 or seen == set(range(pipeline["microbatches"]))
 
 
+def check_training(account):
+    """The parts add up, and each stage's passes follow each other."""
+    plan, timeline = account["plan"], account["timeline"]
+    assert abs(plan["forward_seconds"] + plan["backward_seconds"] - plan["compute_seconds"]) < 1e-9
+    spent = sum(plan[key] for key in ("compute_seconds", "bubble_seconds", "sync_seconds", "optimizer_seconds"))
+    assert 0 < spent <= plan["seconds"] * (1 + 1e-9)
+    ends = []
+    for stage, lane in zip(plan["stages"], timeline["stages"], strict=True):
+        state = sum(stage[key] for key in ("parameters_bytes", "gradients_bytes", "optimizer_bytes"))
+        assert abs(state - stage["weights_bytes"]) <= 1e-9 * state
+        parts = sum(stage[key] for key in ("weights_bytes", "activations_bytes", "working_bytes", "reserve_bytes"))
+        assert abs(parts - stage["memory_bytes"]) <= 1e-9 * parts
+        end = busy = 0
+        for _, _, _, start, seconds in lane["passes"]:
+            assert start >= end - 1e-12, "passes of one stage overlap"
+            end, busy = start + seconds, busy + seconds
+        assert abs(busy - stage["busy_seconds"]) <= 1e-9 * busy
+        kinds = {kind: sum(one[0] == kind for one in lane["passes"]) for kind in ("forward", "backward")}
+        assert set(kinds.values()) == {plan["microbatches"] * plan["interleave"]}, kinds
+        ends.append(end)
+    assert abs(max(ends) - timeline["seconds"]) < 1e-12
+    assert sum(len(lane["passes"]) for lane in timeline["stages"]) == timeline["passes"]
+    stages = plan["stages"]
+    expected = {key: [stage[key] for stage in stages]
+                for key in ("busy_seconds", "parameters_bytes", "gradients_bytes", "activations_bytes")}
+    expected |= {key: [account[key]] for key in ("seconds", "lower_bound_seconds", "tflops_per_device")}
+    expected |= {"stage_memory_bytes": [stage["memory_bytes"] for stage in stages], "memory_bytes": [plan["memory_bytes"]],
+                 "timeline": [timeline["seconds"]], "forward_seconds": [plan["forward_seconds"]]}
+    if account["runners_up"]:
+        expected["plan_seconds"] = [other["seconds"] for other in [plan] + account["runners_up"]]
+    return expected
+
+
 def main(page_file, account_file, *sections):
     page = Page()
     text = open(page_file, encoding="utf-8").read()
@@ -81,7 +114,9 @@ def main(page_file, account_file, *sections):
     assert len(page.ids) == len(set(page.ids)), "an id occurs twice"
     account = json.load(open(account_file, encoding="utf-8"))
     expected = {}
-    if "points" in account:
+    if "runners_up" in account:
+        expected = check_training(account)
+    elif "points" in account:
         points = [point for point in account["points"] if "problem" not in point]
         for key in ("predicted_seconds", "throughput", "memory_bytes", "cost_per_hour", "cost_per_million"):
             expected[key] = [point[key] for point in points if key in point]

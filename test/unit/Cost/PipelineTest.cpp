@@ -97,6 +97,37 @@ TEST(Pipeline, SendsDelayTheFillAndTheDrain) {
   EXPECT_DOUBLE_EQ(simulate(input).seconds, 2 * 3 + 2 * 0.25);
 }
 
+/// A traced pass starts after the one before it on its stage and after what it needs from the neighbour's has arrived.
+TEST(Pipeline, TheTraceIsWhatRan) {
+  for (Schedule schedule : {Schedule::GPipe, Schedule::OneForwardOneBackward, Schedule::ZeroBubbleH1}) {
+    PipelineInput input = equalStages(schedule, 4, 8, 1, {1, 1.5, 0.5}, 0.25);
+    PipelineTrace trace;
+    PipelineResult result = simulate(input, &trace);
+    ASSERT_EQ(trace.size(), 4u);
+    std::vector<double> forwardEnds(8, 0); // on the stage before, by microbatch
+    for (int64_t stage = 0; stage < 4; ++stage) {
+      double end = 0, busy = 0;
+      auto listed = instructionsOf(schedule, stage, 4, 8, 1);
+      ASSERT_EQ(trace[stage].size(), listed.size());
+      for (size_t i = 0; i < listed.size(); ++i) {
+        const TracedPass &pass = trace[stage][i];
+        EXPECT_EQ(pass.instruction.kind, listed[i].kind);
+        EXPECT_EQ(pass.instruction.microbatch, listed[i].microbatch);
+        EXPECT_GE(pass.start, end);
+        end = pass.start + pass.seconds;
+        busy += pass.seconds;
+        if (pass.instruction.kind != PassKind::Forward)
+          continue;
+        double &arrived = forwardEnds[pass.instruction.microbatch];
+        EXPECT_GE(pass.start, stage ? arrived + 0.25 : 0);
+        arrived = end;
+      }
+      EXPECT_DOUBLE_EQ(end, result.ends[stage]);
+      EXPECT_DOUBLE_EQ(busy, result.busy[stage]);
+    }
+  }
+}
+
 TEST(Pipeline, EveryPassIsListedOnce) {
   for (Schedule schedule : {Schedule::GPipe, Schedule::OneForwardOneBackward, Schedule::ZeroBubbleH1})
     for (int64_t stage = 0; stage < 4; ++stage) {

@@ -3,11 +3,15 @@
 
 #include "mpopt/Cost/Training/Layer.h"
 
+#include <string_view>
 #include <vector>
 
 namespace mpopt::cost {
 
 enum class PassKind : uint8_t { Forward, Backward, WeightGradient };
+
+/// "forward", "backward", "weight_gradient".
+std::string_view name(PassKind kind);
 
 /// One pass of one microbatch through one chunk of layers.
 struct Instruction {
@@ -47,9 +51,19 @@ struct PipelineResult {
   std::vector<std::vector<int64_t>> held; ///< Per stage and chunk, as heldMicrobatches().
 };
 
+/// A pass as it ran.
+struct TracedPass {
+  Instruction instruction;
+  double start = 0;
+  double seconds = 0;
+};
+
+/// Per stage its passes, in the order in which they ran.
+using PipelineTrace = std::vector<std::vector<TracedPass>>;
+
 /// Executes the instruction lists: a pass starts when its stage is free and its input has arrived; sends run beside
-/// compute.
-PipelineResult simulate(const PipelineInput &input);
+/// compute. Where there is a `trace`, it is filled.
+PipelineResult simulate(const PipelineInput &input, PipelineTrace *trace = nullptr);
 
 } // namespace mpopt::cost
 

@@ -1,7 +1,7 @@
 #ifndef MPOPT_COST_TRAINING_STEP_H
 #define MPOPT_COST_TRAINING_STEP_H
 
-#include "mpopt/Cost/Training/Layer.h"
+#include "mpopt/Cost/Training/Pipeline.h"
 
 #include <vector>
 
@@ -94,7 +94,8 @@ std::string_view name(Fit fit);
 
 /// Bytes on the fullest device.
 struct StepMemory {
-  double weights = 0; ///< Weights, gradients and optimizer state.
+  double weights = 0;                  ///< Weights, gradients and optimizer state.
+  double gradients = 0, optimizer = 0; ///< Of those, gradients and optimizer state.
   double activations = 0;
   double working = 0;
   double reserve = 0;
@@ -121,6 +122,7 @@ struct StepPrice {
   double host = 0; ///< Per-microbatch and per-step cost of the program.
   StepMemory memory;
   std::vector<StagePrice> stages;
+  PipelineInput pipeline; ///< What was simulated.
 };
 
 /// Layers [first, first + count).
@@ -155,7 +157,15 @@ StepPrice priceStages(const machine::Machine &machine, const machine::Stack &sta
 /// The stages of a uniform plan.
 std::vector<StageLayout> stagesOf(const TrainingPlan &plan, const TrainingPrices &prices);
 
-/// Bytes of training state per parameter that a device holds, of parameters that all data-parallel ranks hold.
+/// Bytes of training state per parameter.
+struct StateBytes {
+  double weights = 0, gradients = 0, optimizer = 0;
+
+  double total() const { return weights + gradients + optimizer; }
+};
+
+/// What a device holds of parameters that all data-parallel ranks hold.
+StateBytes stateParts(const machine::Stack &stack, const TrainingPlan &plan);
 double stateBytes(const machine::Stack &stack, const TrainingPlan &plan);
 
 /// Whether so many bytes on a device fit its memory.
