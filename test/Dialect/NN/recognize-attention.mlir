@@ -111,3 +111,96 @@ func.func @keys_repeated(%q: tensor<2x4x8x16xf32>, %k: tensor<2x2x1x8x16xf32>, %
   %y = nn.attention %q, %m, %v {scale = 0.25 : f64} : tensor<2x4x8x16xf32>, tensor<2x4x8x16xf32>, tensor<2x4x8x16xf32>
   return %y : tensor<2x4x8x16xf32>
 }
+
+// All query heads read one key head.
+// CHECK-LABEL: @one_key_head
+// CHECK: nn.attention %arg0, %arg1, %arg1 {{.*}} : tensor<2x3x4x16xf32>, tensor<2x1x8x16xf32>, tensor<2x1x8x16xf32>
+func.func @one_key_head(%q: tensor<2x3x4x16xf32>, %k: tensor<2x1x8x16xf32>) -> tensor<2x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x1x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x1x16x8xf32>
+  %p = nn.softmax %s {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x1x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// Keys of one batch row for all are not attention's.
+// CHECK-LABEL: @one_batch_row
+// CHECK-NOT: nn.attention
+// CHECK: return
+func.func @one_batch_row(%q: tensor<2x3x4x16xf32>, %k: tensor<1x3x8x16xf32>) -> tensor<2x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<1x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<1x3x16x8xf32>
+  %p = nn.softmax %s {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<1x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// Products of merged batch and heads, a bias by head among them, and a mask where they are apart.
+// CHECK-LABEL: @split_batch
+// CHECK: %[[B:.*]] = nn.reshape %arg3 : tensor<6x1x8xf32> -> tensor<2x3x1x8xf32>
+// CHECK: %[[M:.*]] = nn.add %arg2, %[[B]]
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %[[M]] : tensor<2x3x4x8xf32> {scale = 2.500000e-01 : f64}
+func.func @split_batch(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %mask: tensor<2x1x4x8xf32>,
+                       %bias: tensor<6x1x8xf32>) -> tensor<2x3x4x16xf32> {
+  %c = nn.constant dense<0.25> : tensor<f32> : tensor<f32>
+  %a = nn.reshape %q : tensor<2x3x4x16xf32> -> tensor<6x4x16xf32>
+  %b = nn.reshape %k : tensor<2x3x8x16xf32> -> tensor<6x8x16xf32>
+  %t = nn.transpose %b [0, 2, 1] : tensor<6x8x16xf32>
+  %s = nn.matmul %a, %t : tensor<6x4x16xf32>, tensor<6x16x8xf32>
+  %d = nn.mul %s, %c : tensor<6x4x8xf32>, tensor<f32>
+  %e = nn.add %d, %bias : tensor<6x4x8xf32>, tensor<6x1x8xf32>
+  %f = nn.reshape %e : tensor<6x4x8xf32> -> tensor<2x3x4x8xf32>
+  %m = nn.add %f, %mask : tensor<2x3x4x8xf32>, tensor<2x1x4x8xf32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %g = nn.reshape %p : tensor<2x3x4x8xf32> -> tensor<6x4x8xf32>
+  %y = nn.matmul %g, %b : tensor<6x4x8xf32>, tensor<6x8x16xf32>
+  %z = nn.reshape %y : tensor<6x4x16xf32> -> tensor<2x3x4x16xf32>
+  return %z : tensor<2x3x4x16xf32>
+}
+
+// Windows: a mask for each of 5 windows, added where they stand apart from the 2 images, and a bias by head.
+// CHECK-LABEL: @windows
+// CHECK: %[[R:.*]] = nn.broadcast {{.*}} : tensor<1x5x1x4x4xf32> -> tensor<2x5x1x4x4xf32>
+// CHECK: %[[W:.*]] = nn.reshape %[[R]] : tensor<2x5x1x4x4xf32> -> tensor<10x1x4x4xf32>
+// CHECK: %[[M:.*]] = nn.add %[[W]], %arg2
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %[[M]] : tensor<10x3x4x4xf32>
+func.func @windows(%q: tensor<10x3x4x16xf32>, %k: tensor<10x3x4x16xf32>, %bias: tensor<3x4x4xf32>,
+                   %mask: tensor<5x1x4x4xf32>) -> tensor<10x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<10x3x4x16xf32>
+  %s = nn.matmul %q, %t : tensor<10x3x4x16xf32>, tensor<10x3x16x4xf32>
+  %b = nn.add %s, %bias : tensor<10x3x4x4xf32>, tensor<3x4x4xf32>
+  %w = nn.reshape %b : tensor<10x3x4x4xf32> -> tensor<2x5x3x4x4xf32>
+  %m = nn.add %w, %mask : tensor<2x5x3x4x4xf32>, tensor<5x1x4x4xf32>
+  %u = nn.reshape %m : tensor<2x5x3x4x4xf32> -> tensor<10x3x4x4xf32>
+  %p = nn.softmax %u {axis = 3 : i64} : tensor<10x3x4x4xf32>
+  %y = nn.matmul %p, %k : tensor<10x3x4x4xf32>, tensor<10x3x4x16xf32>
+  return %y : tensor<10x3x4x16xf32>
+}
+
+// Windows apart all the way: [batch, windows, heads, ..].
+// CHECK-LABEL: @rank_5
+// CHECK: %[[B:.*]] = nn.broadcast %arg2 : tensor<2x1x3x4x4xf32> -> tensor<2x5x3x4x4xf32>
+// CHECK: nn.attention {{.*}} mask %{{.*}} : tensor<10x3x4x4xf32> {{.*}} : tensor<10x3x4x16xf32>, tensor<10x3x4x16xf32>, tensor<10x3x4x16xf32>
+func.func @rank_5(%q: tensor<2x5x3x4x16xf32>, %k: tensor<2x5x3x4x16xf32>, %mask: tensor<2x1x3x4x4xf32>) -> tensor<2x5x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 2, 4, 3] : tensor<2x5x3x4x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x5x3x4x16xf32>, tensor<2x5x3x16x4xf32>
+  %m = nn.add %s, %mask : tensor<2x5x3x4x4xf32>, tensor<2x1x3x4x4xf32>
+  %p = nn.softmax %m {axis = 4 : i64} : tensor<2x5x3x4x4xf32>
+  %y = nn.matmul %p, %k : tensor<2x5x3x4x4xf32>, tensor<2x5x3x4x16xf32>
+  return %y : tensor<2x5x3x4x16xf32>
+}
+
+// A floor under masked scores is one under the mask.
+// CHECK-LABEL: @floor
+// CHECK: %[[M:.*]] = nn.max %arg2, %{{.*}} : tensor<2x1x1x8xf32>, tensor<f32>
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %[[M]]
+func.func @floor(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %mask: tensor<2x1x1x8xf32>) -> tensor<2x3x4x16xf32> {
+  %low = nn.constant dense<-3.40282347E+38> : tensor<f32> : tensor<f32>
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %m = nn.add %s, %mask : tensor<2x3x4x8xf32>, tensor<2x1x1x8xf32>
+  %f = nn.max %m, %low : tensor<2x3x4x8xf32>, tensor<f32>
+  %p = nn.softmax %f {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}

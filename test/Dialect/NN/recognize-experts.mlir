@@ -17,6 +17,32 @@ func.func @product(%x: tensor<10x8xf32>, %i: tensor<20x1xi64>) -> tensor<20x6xf3
   return %5 : tensor<20x6xf32>
 }
 
+// Rows that are repeated with a dimension of size 1 behind the repetitions.
+// CHECK-LABEL: @repeated_before_unit
+// CHECK: nn.expert_matmul %arg0, %{{.*}}[%arg1] : tensor<10x8xf32>, tensor<4x8x6xf32>, tensor<20xi64>
+func.func @repeated_before_unit(%x: tensor<10x8xf32>, %i: tensor<20xi64>) -> tensor<20x1x6xf32> {
+  %w = nn.weight "w" <"m.bin", 0, 768> : tensor<4x8x6xf32>
+  %0 = nn.reshape %x : tensor<10x8xf32> -> tensor<10x1x1x8xf32>
+  %1 = nn.broadcast %0 : tensor<10x1x1x8xf32> -> tensor<10x2x1x8xf32>
+  %2 = nn.reshape %1 : tensor<10x2x1x8xf32> -> tensor<20x1x8xf32>
+  %3 = nn.gather %w[%i] {axis = 0 : i64} : tensor<4x8x6xf32>, tensor<20xi64>
+  %4 = nn.matmul %2, %3 : tensor<20x1x8xf32>, tensor<20x8x6xf32>
+  return %4 : tensor<20x1x6xf32>
+}
+
+// All rows repeated one after the other are not each row repeated in a row.
+// CHECK-LABEL: @repeated_as_a_whole
+// CHECK: nn.expert_matmul %{{.*}}, %{{.*}}[%arg1] : tensor<20x8xf32>, tensor<4x8x6xf32>, tensor<20xi64>
+func.func @repeated_as_a_whole(%x: tensor<10x8xf32>, %i: tensor<20xi64>) -> tensor<20x1x6xf32> {
+  %w = nn.weight "w" <"m.bin", 0, 768> : tensor<4x8x6xf32>
+  %0 = nn.reshape %x : tensor<10x8xf32> -> tensor<1x10x8xf32>
+  %1 = nn.broadcast %0 : tensor<1x10x8xf32> -> tensor<2x10x8xf32>
+  %2 = nn.reshape %1 : tensor<2x10x8xf32> -> tensor<20x1x8xf32>
+  %3 = nn.gather %w[%i] {axis = 0 : i64} : tensor<4x8x6xf32>, tensor<20xi64>
+  %4 = nn.matmul %2, %3 : tensor<20x1x8xf32>, tensor<20x8x6xf32>
+  return %4 : tensor<20x1x6xf32>
+}
+
 // Row vectors from the left, with gather.
 // CHECK-LABEL: @rows
 // CHECK: nn.expert_matmul %{{.*}}, %{{.*}}[%arg1] : tensor<20x8xf32>, tensor<4x8x6xf32>, tensor<20xi64>

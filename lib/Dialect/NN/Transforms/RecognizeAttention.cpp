@@ -1,3 +1,4 @@
+#include "Leads.h"
 #include "Match.h"
 #include "Settle.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
@@ -12,26 +13,48 @@ using namespace mpopt::nn;
 
 namespace {
 
+/// Scores vanish beside numbers so low.
+constexpr double kLow = -1e30;
+
 /// What stands between softmax and the product q k^T.
 struct Scores {
+  /// What builds a mask, and the leading dimensions of the scores that it is added to.
+  struct Mask {
+    std::function<Value(PatternRewriter &)> build;
+    Lead lead;
+  };
+
   Value q, kTransposed;
   double scale = 1, softcap = 0;
-  /// What builds each mask.
-  SmallVector<std::function<Value(PatternRewriter &)>> masks;
+  SmallVector<Mask> masks;
+  /// The leading dimensions that the scores have on the way, the last first.
+  SmallVector<Lead> leads;
+
+  /// [batch, heads]: as they are written somewhere, or else what the last ones come to.
+  Lead chooseLead() const {
+    const auto *pair = llvm::find_if(leads, [](const Lead &lead) { return lead.size() == 2; });
+    if (pair != leads.end())
+      return *pair;
+    const Lead &last = leads.front();
+    return last.size() == 1 ? Lead{last[0], 1}
+                            : Lead{ShapedType::getNumElements(ArrayRef(last).drop_back()), last.back()};
+  }
 
   /// The sum of the masks, or null.
-  Value buildMask(PatternRewriter &rewriter) {
+  Value buildMask(ArrayRef<int64_t> lead, PatternRewriter &rewriter) {
     Value sum;
-    for (auto &make : masks) {
-      Value mask = make(rewriter);
+    for (Mask &each : masks) {
+      Value mask = adaptMask(each.build(rewriter), each.lead, lead, rewriter);
       sum = sum ? AddOp::create(rewriter, mask.getLoc(), sum, mask) : mask;
     }
     return sum;
   }
 };
 
-/// The softmax behind a value: itself, or in the safe form select(isnan(p), 0, p). Nothing else may read it.
+/// The softmax behind a value: itself, or in the safe form select(isnan(p), 0, p), which may be reshaped. Nothing else may read it.
 SoftmaxOp matchSoftmax(Value value, bool &safe) {
+  if (Value inner = matchLeadReshape(value); inner && value.hasOneUse())
+    value = inner;
   SoftmaxOp softmax = value.getDefiningOp<SoftmaxOp>();
   unsigned uses = 1;
   if (auto select = value.getDefiningOp<SelectOp>()) {
@@ -55,8 +78,12 @@ bool leadsToMatmul(Value value) {
       return true;
     if (auto scaled = matchScaled(value))
       value = scaled->value;
+    else if (Value inner = matchLeadReshape(value))
+      value = inner;
     else if (auto tanh = value.getDefiningOp<TanhOp>())
       value = tanh.getInput();
+    else if (auto max = value.getDefiningOp<MaxOp>())
+      value = max.getLhs();
     else if (auto add = value.getDefiningOp<AddOp>())
       value = leadsToMatmul(add.getLhs()) ? add.getLhs() : add.getRhs();
     else if (auto select = value.getDefiningOp<SelectOp>())
@@ -72,10 +99,16 @@ class ScoresMatcher {
 public:
   std::optional<Scores> match(Value value) {
     while (true) {
+      if (leadOf(value) != (scores.leads.empty() ? Lead() : scores.leads.back()))
+        scores.leads.push_back(leadOf(value));
       if (auto matmul = value.getDefiningOp<MatmulOp>()) {
         scores.q = matmul.getLhs();
         scores.kTransposed = matmul.getRhs();
         return scores;
+      }
+      if (Value inner = matchLeadReshape(value)) {
+        value = inner;
+        continue;
       }
       Value inner = step(value);
       // A mask that widened the scores could not go into attention.
@@ -94,12 +127,30 @@ private:
     if (auto add = value.getDefiningOp<AddOp>(); add && mayMask)
       for (auto [inner, mask] : {std::pair(add.getLhs(), add.getRhs()), std::pair(add.getRhs(), add.getLhs())})
         if (leadsToMatmul(inner)) {
-          scores.masks.push_back([mask](PatternRewriter &) { return mask; });
+          addMask([mask](PatternRewriter &) { return mask; }, leadOf(value));
           return inner;
         }
     if (auto select = value.getDefiningOp<SelectOp>(); select && mayMask)
       return stepSelect(select);
+    if (auto max = value.getDefiningOp<MaxOp>(); max && mayMask)
+      return stepMax(max);
     return nullptr;
+  }
+
+  /// max(scores + mask, low) is scores + max(mask, low) for a low number beside which scores vanish.
+  Value stepMax(MaxOp max) {
+    if (splatOf(max.getRhs()).value_or(0) > kLow)
+      return nullptr;
+    floor = max.getRhs();
+    return max.getLhs();
+  }
+
+  void addMask(std::function<Value(PatternRewriter &)> build, Lead lead) {
+    if (floor)
+      build = [build, floor = floor](PatternRewriter &rewriter) -> Value {
+        return MaxOp::create(rewriter, floor.getLoc(), build(rewriter), floor);
+      };
+    scores.masks.push_back({build, lead});
   }
 
   /// x * c, or c * tanh(x / c).
@@ -118,11 +169,10 @@ private:
 
   /// select(keep, scores, fill) adds select(keep, 0, fill): the scores vanish beside a fill as low as -1e30.
   Value stepSelect(SelectOp select) {
-    constexpr double kLow = -1e30;
     bool keepsLeft = splatOf(select.getRhs()).value_or(0) <= kLow;
     if (!keepsLeft && splatOf(select.getLhs()).value_or(0) > kLow)
       return nullptr;
-    scores.masks.push_back([select, keepsLeft](PatternRewriter &rewriter) mutable -> Value {
+    auto build = [select, keepsLeft](PatternRewriter &rewriter) mutable -> Value {
       Value fill = keepsLeft ? select.getRhs() : select.getLhs();
       auto scalar = RankedTensorType::get({}, elementOf(fill));
       auto number = [&](double value) -> Value {
@@ -132,11 +182,13 @@ private:
       Value zero = number(0), low = number(*splatOf(fill));
       return SelectOp::create(rewriter, select.getLoc(), select.getCondition(), keepsLeft ? zero : low,
                               keepsLeft ? low : zero);
-    });
+    };
+    addMask(build, leadOf(select));
     return keepsLeft ? select.getLhs() : select.getRhs();
   }
 
   Scores scores;
+  Value floor; // below which no score is, or null
 };
 
 Value peelScale(Value value, double &scale) {
@@ -176,21 +228,16 @@ bool areRepeated(Value k, Value v) {
 Value unrepeat(Value value, PatternRewriter &rewriter) {
   BroadcastOp repeat = matchRepeat(value);
   ArrayRef<int64_t> narrow = shapeOf(repeat.getInput());
-  SmallVector<int64_t> kept{narrow[0], narrow[1], narrow[3], narrow[4]};
-  return rewriter.createOrFold<ReshapeOp>(value.getLoc(), RankedTensorType::get(kept, elementOf(value)),
-                                          repeat.getInput());
+  return withShape(repeat.getInput(), {narrow[0], narrow[1], narrow[3], narrow[4]}, rewriter);
 }
 
-/// [n, s, d] as [n, 1, s, d].
-Value withHeads(Value value, PatternRewriter &rewriter) {
-  SmallVector<int64_t> shape(shapeOf(value));
-  if (shape.size() != 3)
-    return value;
-  shape.insert(shape.begin() + 1, 1);
-  return rewriter.createOrFold<ReshapeOp>(value.getLoc(), RankedTensorType::get(shape, elementOf(value)), value);
+/// Whether products of queries with keys, or of weights with values, are what attention makes of [batch, heads] in `lead`: each head has
+/// keys of its own, or all read the same ones.
+bool isPerHead(Value left, Value right, ArrayRef<int64_t> lead) {
+  if (leadOf(left) == leadOf(right))
+    return true;
+  return ArrayRef(leadOf(left)) == lead && ArrayRef(leadOf(right)) == ArrayRef<int64_t>{lead[0], 1};
 }
-
-bool sameBatch(Value a, Value b) { return shapeOf(a).drop_back(2) == shapeOf(b).drop_back(2); }
 
 struct RecognizeAttention : OpRewritePattern<MatmulOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -198,11 +245,17 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
   LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
     bool safe = false;
     SoftmaxOp softmax = matchSoftmax(op.getLhs(), safe);
-    int64_t rank = rankOf(op.getResult());
-    if (!softmax || (rank != 3 && rank != 4) || !leadsToMatmul(softmax.getInput()))
+    if (!softmax || rankOf(op.getResult()) < 3 || rankOf(softmax) < 3 || !leadsToMatmul(softmax.getInput()))
       return failure();
     auto scores = ScoresMatcher().match(softmax.getInput());
-    if (!scores || !sameBatch(scores->q, scores->kTransposed) || !sameBatch(scores->q, op.getRhs()))
+    if (!scores)
+      return failure();
+    Lead lead = scores->chooseLead();
+    if (llvm::is_contained(lead, 0))
+      return failure();
+    Value v = op.getRhs();
+    if (!isPerHead(scores->q, scores->kTransposed, lead) || !isPerHead(op.getLhs(), v, lead) ||
+        (leadOf(scores->q) == leadOf(scores->kTransposed)) != (leadOf(op.getLhs()) == leadOf(v)))
       return failure();
     Value q = peelScale(scores->q, scores->scale),
           k = swapLast(peelScale(scores->kTransposed, scores->scale), rewriter);
@@ -210,19 +263,14 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
     if (auto transpose = k.getDefiningOp<TransposeOp>())
       if (Value inner = peelScale(transpose.getInput(), scores->scale); inner != transpose.getInput())
         k = rewriter.createOrFold<TransposeOp>(k.getLoc(), inner, transpose.getPermutation());
-    Value v = op.getRhs();
-    if (areRepeated(k, v)) {
-      k = unrepeat(k, rewriter);
-      v = unrepeat(v, rewriter);
-    }
-    replace(op, *scores, {withHeads(q, rewriter), withHeads(k, rewriter), withHeads(v, rewriter)}, safe, rewriter);
+    Lead keyLead = leadOf(op.getLhs()) == leadOf(v) ? lead : Lead{lead[0], 1};
+    replace(op, *scores, {withLead(q, lead, rewriter), withLead(k, keyLead, rewriter), withLead(v, keyLead, rewriter)},
+            safe, rewriter);
     return success();
   }
 
   static void replace(MatmulOp op, Scores &scores, ArrayRef<Value> qkv, bool safe, PatternRewriter &rewriter) {
-    Value mask = scores.buildMask(rewriter);
-    if (mask && rankOf(op.getResult()) == 3)
-      mask = withHeads(mask, rewriter);
+    Value mask = scores.buildMask(leadOf(qkv[0]), rewriter);
     SmallVector<int64_t> shape(shapeOf(qkv[0]));
     shape.back() = shapeOf(qkv[2]).back();
     Value result = AttentionOp::create(rewriter, op.getLoc(), RankedTensorType::get(shape, elementOf(op.getResult())),

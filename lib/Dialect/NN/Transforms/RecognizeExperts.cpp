@@ -55,9 +55,11 @@ Value withoutRepeats(Value value, int64_t depth) {
   auto broadcast = source.getDefiningOp<BroadcastOp>();
   if (!broadcast || rankOf(broadcast.getInput()) != rankOf(source) || rankOf(source) < 2)
     return value;
-  ArrayRef<int64_t> from = shapeOf(broadcast.getInput()), to = shapeOf(source);
-  bool repeatsRows =
-      to.back() == depth && from.back() == depth && from[from.size() - 2] == 1 && from.drop_back(2) == to.drop_back(2);
+  ArrayRef<int64_t> from = shapeOf(broadcast.getInput()).drop_back(), to = shapeOf(source).drop_back();
+  // Behind the dimensions that number the rows stand those that number the repetitions.
+  size_t same = std::mismatch(from.begin(), from.end(), to.begin()).first - from.begin();
+  bool repeatsRows = shapeOf(source).back() == depth && shapeOf(broadcast.getInput()).back() == depth &&
+                     llvm::all_of(from.drop_front(same), [](int64_t size) { return size == 1; });
   return repeatsRows ? broadcast.getInput() : value;
 }
 
