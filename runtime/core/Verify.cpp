@@ -266,6 +266,8 @@ private:
       if (buffer->space() == plan::Space::weights)
         expect(buffer->offset() < weights.size() && buffer->bytes() <= weights[buffer->offset()]->bytes(),
                "a buffer is larger than its weight, or its weight does not exist");
+    if (!ok())
+      return;
     for (const plan::Instruction *instruction : items(mine.instructions()))
       if (instruction->op_type() == plan::Op::Collective) {
         const plan::Buffer &source = *items(mine.buffers())[numbers(instruction->reads())[0]];

@@ -125,6 +125,12 @@ std::vector<Bad> badPlans() {
       {"does not fit its", [](Plan &plan) { buffer(plan, 1).shape = {1L << 62, 64}; }},
       {"does not fit its", [](Plan &plan) { buffer(plan, 1).shape = {-1, -64}; }},
       {"its weight does not exist", [](Plan &plan) { buffer(plan, 2).offset = 1; }},
+      {"its weight does not exist",
+       [](Plan &plan) {
+         buffer(plan, 2).shape = {1, 64};
+         buffer(plan, 2).offset = uint64_t(1) << 31;
+         call(plan, 1).reads = {2};
+       }},
       {"outside the weights file", [](Plan &plan) { plan.ranks[1]->weights[0]->offset = 64; }},
       {"outside the weights file", [](Plan &plan) { plan.weights_file.clear(); }},
       {"buffer 9 does not exist", [](Plan &plan) { call(plan, 2).reads = {9}; }},
