@@ -17,7 +17,7 @@ public:
                   const plan::Instruction &instruction, const Operands &operands)
       : fabric(fabric), meeting(fabric, rank, progress, call.group_set(), call.sequence()), rank(rank),
         set(call.group_set()), source(operands.reads[0]), result(operands.writes[0]),
-        payload(*elementCount(source.shape) * sizeOf(source.dtype)), staged(payload <= LocalFabric::kStagingBytes),
+        payload(*elementCount(source.shape) * sizeOf(source.dtype)), staged(payload <= fabric.mostStaged()),
         from(meeting.size()) {
     for (size_t i = 0; i < meeting.size(); ++i)
       direct.push_back(fabric.address(meeting.member(i), numbers(instruction.reads())[0]));
@@ -29,12 +29,16 @@ public:
       std::memcpy(fabric.staging(rank, set, parity), source.data, payload);
     for (size_t i = 0; i < from.size(); ++i)
       from[i] = staged ? fabric.staging(meeting.member(i), set, parity) : direct[i];
-    if (Status status = meeting.meet(); !status)
+    meeting.arrive();
+    runAlone();
+    if (Status status = meeting.await(); !status)
       return status;
     return run();
   }
 
 protected:
+  /// What a rank can do before the others' operands are ready.
+  virtual void runAlone() {}
   /// What a rank does once all operands are ready.
   virtual Status run() = 0;
   /// Ends run() where operands were read in place.
@@ -58,8 +62,9 @@ public:
       : LocalCollective(args...), moves(Moves::of(call, source, result, meeting.size(), meeting.place())) {}
 
 protected:
+  void runAlone() override { moves.runOwn(source.data, result.data); }
   Status run() override {
-    moves.run(from, result.data, meeting.place());
+    moves.runOthers(from, result.data);
     return done();
   }
 
@@ -169,7 +174,7 @@ Result<LaunchPtr> makeLocalCollective(const LocalFabric &fabric, uint32_t rank, 
   uint64_t payload = *elementCount(operands.reads[0].shape) * sizeOf(operands.reads[0].dtype);
   switch (call.kind()) {
   case plan::CollectiveKind::all_reduce:
-    if (payload <= LocalFabric::kStagingBytes)
+    if (payload <= fabric.mostStaged())
       return std::make_unique<SmallAllReduce>(reduce, fabric, rank, progress, call, instruction, operands);
     return std::make_unique<LargeAllReduce>(reduce, numbers(instruction.writes())[0], fabric, rank, progress, call,
                                             instruction, operands);

@@ -13,7 +13,7 @@ namespace mpopt::runtime {
 uint64_t leastStreamedBytes() {
   // Of the third level a rank has an unknown share, little on a host that others use, too.
   constexpr long kUsual = 1 << 20;
-  static const auto bytes = static_cast<uint64_t>(3 * std::max(kUsual, sysconf(_SC_LEVEL2_CACHE_SIZE)));
+  static const auto bytes = static_cast<uint64_t>(2 * std::max(kUsual, sysconf(_SC_LEVEL2_CACHE_SIZE)));
   return bytes;
 }
 

@@ -14,8 +14,7 @@ namespace mpopt::runtime {
 /// processes share, so that all have it at the same addresses.
 class LocalFabric {
 public:
-  /// Payloads up to this size are copied to a staging slot, which saves a second meeting.
-  static constexpr uint64_t kStagingBytes = 32768;
+  static constexpr uint64_t kStagingBytes = 32768; // of a staging slot
 
   /// A member announces the collective it is in, then counts the meetings it came to; the others wait for the count and compare.
   struct alignas(64) Cell {
@@ -42,6 +41,9 @@ public:
 
   const LoadedPlan &plan() const { return *loaded; }
   unsigned spins() const { return spinCount; }
+  /// Payloads up to this size are copied to a staging slot, which saves a second meeting. Where all ranks have a core, a meeting takes as long as
+  /// the copy of two thousand bytes to lines that the peers have read before; else cores change hands.
+  uint64_t mostStaged() const { return spinCount > 0 ? 2048 : kStagingBytes; }
 
 private:
   LocalFabric() = default;

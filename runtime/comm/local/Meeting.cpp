@@ -39,21 +39,25 @@ Status Meeting::compare(unsigned slot, uint64_t mine) const {
   return {};
 }
 
-Status Meeting::meet() {
+uint64_t Meeting::announcement() const { return progress.step.load(std::memory_order_relaxed) << 32 | sequence; }
+
+void Meeting::arrive() {
   // A slow member still compares one slot while a fast one announces the next meeting in the other.
   LocalFabric::Cell &own = cells[self];
   uint32_t before = own.meetings.load(std::memory_order_relaxed);
-  unsigned slot = before & 1;
-  uint64_t mine = progress.step.load(std::memory_order_relaxed) << 32 | sequence;
-  own.announced[slot].store(mine, std::memory_order_relaxed);
-  progress.beginWait();
+  own.announced[before & 1].store(announcement(), std::memory_order_relaxed);
   own.meetings.exchange(before + 1); // before anybody's sleep is looked at
   wake(own.meetings, own.sleepers);
+}
+
+Status Meeting::await() {
+  uint32_t before = cells[self].meetings.load(std::memory_order_relaxed) - 1;
+  progress.beginWait();
   bool all = waitForOthers(before);
   progress.endWait();
   if (!all)
     return error(kGivenUp);
-  return compare(slot, mine);
+  return compare(before & 1, announcement());
 }
 
 } // namespace mpopt::runtime

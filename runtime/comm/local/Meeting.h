@@ -16,12 +16,17 @@ public:
   size_t place() const { return self; }
   uint32_t member(size_t i) const { return members[i]; }
 
-  /// Which of a rank's two staging slots this run of the collective uses. Runs alternate over all collectives of the group set.
+  /// Which of a rank's two staging slots this run of the collective uses, before it arrives. Runs alternate over all collectives of the group
+  /// set.
   unsigned parity() const { return cells[self].meetings.load(std::memory_order_relaxed) & 1; }
-  /// Waits for all members; they must be in the same collective.
-  Status meet();
+  /// Lets the other members go on; they may read what this one wrote before.
+  void arrive();
+  /// Waits, after arrive(), for all members; they must be in the same collective.
+  Status await();
+  Status meet() { return arrive(), await(); }
 
 private:
+  uint64_t announcement() const;
   bool waitForOthers(uint32_t meetingsBefore) const;
   Status compare(unsigned slot, uint64_t mine) const;
 

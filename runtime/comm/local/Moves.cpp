@@ -28,6 +28,8 @@ Moves Moves::of(const plan::Collective &call, const BufferView &source, const Bu
     moves.add(numbers(call.permutation())[self], source.shape, origin, origin);
   }
   moves.preparePad(call, result, members, self);
+  std::ranges::rotate(moves.list, std::ranges::lower_bound(moves.list, self, {}, &Move::member));
+  moves.numOwn = !moves.list.empty() && moves.list[0].member == self;
   return moves;
 }
 
@@ -112,22 +114,29 @@ void Moves::padBeside(int32_t dim, int64_t begin, int64_t end) {
   box(std::clamp<int64_t>(end, 0, whole), whole);
 }
 
-void Moves::run(std::span<const std::byte *const> from, std::byte *to, size_t self) const {
+void Moves::copy(const Move &move, const std::byte *from, std::byte *to) const {
+  constexpr uint64_t kLeastRun = 4096; // shorter ones begin and end inside of lines too often
+  move.runs.forEach([&](uint64_t f, uint64_t t, uint64_t bytes) {
+    if (streams && bytes >= kLeastRun)
+      streamCopy(to + t, from + f, bytes);
+    else
+      std::memcpy(to + t, from + f, bytes);
+  });
+}
+
+void Moves::runOwn(const std::byte *from, std::byte *to) const {
   for (const StridedRuns &box : padBoxes)
     box.forEach([&](uint64_t, uint64_t start, uint64_t bytes) {
       for (uint64_t at = 0; at < bytes; at += pad.size())
         std::memcpy(to + start + at, pad.data(), std::min<uint64_t>(pad.size(), bytes - at));
     });
-  for (size_t i = 0; i < list.size(); ++i) { // begin with different peers
-    const Move &move = list[(self + i) % list.size()];
-    constexpr uint64_t kLeastRun = 4096; // shorter ones begin and end inside of lines too often
-    move.runs.forEach([&](uint64_t f, uint64_t t, uint64_t bytes) {
-      if (streams && bytes >= kLeastRun)
-        streamCopy(to + t, from[move.member] + f, bytes);
-      else
-        std::memcpy(to + t, from[move.member] + f, bytes);
-    });
-  }
+  for (size_t i = 0; i < numOwn; ++i)
+    copy(list[i], from, to);
+}
+
+void Moves::runOthers(std::span<const std::byte *const> from, std::byte *to) const {
+  for (size_t i = numOwn; i < list.size(); ++i)
+    copy(list[i], from[list[i].member], to);
   if (streams)
     endStream();
 }

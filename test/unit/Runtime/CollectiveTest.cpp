@@ -178,7 +178,7 @@ class CollectiveTest : public testing::TestWithParam<unsigned> {};
 INSTANTIATE_TEST_SUITE_P(Members, CollectiveTest, testing::Values(1, 2, 3, 4));
 
 TEST_P(CollectiveTest, allReduce) {
-  for (int64_t size : {1, 7, 1000, 9001, 40000}) // up to 8192 floats are staged
+  for (int64_t size : {1, 7, 1000, 9001, 40000}) // up to 8192 floats may be staged
     checkBothModes({CollectiveKind::all_reduce, GetParam(), {size}, {size}});
 }
 
@@ -255,6 +255,8 @@ TEST_P(CollectiveTest, halo) {
         test.result[dim] += low + high;
         checkBothModes(test);
       }
+  Case large{CollectiveKind::halo, GetParam(), {4, 2500}, {6, 2500}, 0, 0, 1, 1};
+  checkBothModes(large);
   Case bf16{CollectiveKind::halo, GetParam(), {4, 2}, {6, 2}, 0, 0, 1, 1, -2, ReduceKind::sum, DType::bf16};
   check(bf16);
   bf16.dtype = DType::f16;
