@@ -38,8 +38,8 @@ Outcome searchExactly(const Model &model, Elimination &all, Budget &budget, Outc
 
 /// Models of any width: message passing for the bound, local search with
 /// elimination in neighbourhoods for the plan. Ends in searchExactly() if
-/// enough strategies can be ruled out.
-Outcome searchWidely(const Model &model, Budget &budget, uint64_t seed);
+/// enough strategies can be ruled out. `known` as above.
+Outcome searchWidely(const Model &model, Budget &budget, uint64_t seed, const Outcome &known = {});
 
 /// By how much the plan of least peak among those tried exceeds the room,
 /// negative if it fits; the most int64_t where no combination is allowed. For

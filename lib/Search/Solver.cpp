@@ -1,5 +1,6 @@
 #include "mpopt/Search/Solver.h"
 #include "Bound.h"
+#include "Linking.h"
 #include "LocalSearch.h"
 #include "Routes.h"
 #include "Wide.h"
@@ -13,6 +14,8 @@ namespace mpopt::search {
 /// What share of the effort one exact elimination may take. Without a memory limit one is
 /// enough; with one, prices and branches take many.
 static constexpr double kSingleShare = 0.5, kPricedShare = 0.05;
+/// Effort for the problem of equal blocks, beside all other.
+static constexpr double kLinkedShare = 0.5;
 /// Numbers in all tables of one elimination (256 MB).
 static constexpr double kTableLimit = 1 << 25;
 
@@ -39,7 +42,32 @@ static Solution finish(const Problem &problem, const Model &model, const Outcome
   return solution;
 }
 
-static Result<Solution> solveModel(const Problem &problem, const Model &model, const SolveOptions &options) {
+static Result<Solution> solveModel(const Problem &problem, const Model &model, const SolveOptions &options,
+                                   bool mayLink);
+
+/// A plan in which equal blocks are solved alike: a small problem, which the search gets to the bottom of.
+static Outcome solveLinked(const Problem &problem, const Model &model, SolveOptions options) {
+  Outcome outcome;
+  std::optional<Linked> linked = link(problem);
+  if (!linked)
+    return outcome;
+  Result<Model> small = reduce(linked->problem);
+  if (!small)
+    return outcome;
+  options.timeLimit *= kLinkedShare;
+  Result<Solution> solution = solveModel(linked->problem, *small, options, /*mayLink=*/false);
+  if (!solution)
+    return outcome;
+  LocalSearch local(model, nearestChoice(model, linked->expand(solution->choice)));
+  if (local.repair()) {
+    local.improve();
+    outcome.offer(model, local.choice());
+  }
+  return outcome;
+}
+
+static Result<Solution> solveModel(const Problem &problem, const Model &model, const SolveOptions &options,
+                                   bool mayLink) {
   if (model.variables.empty()) {
     Outcome outcome;
     outcome.cost = outcome.bound = model.constant;
@@ -51,7 +79,10 @@ static Result<Solution> solveModel(const Problem &problem, const Model &model, c
     everything[v] = int32_t(v);
   double share = model.room.empty() ? kSingleShare : kPricedShare;
   std::optional<Elimination> all = Elimination::plan(model, everything, share * budget.left, kTableLimit);
-  Outcome outcome = all ? searchExactly(model, *all, budget) : searchWidely(model, budget, options.seed);
+  bool isEasy = all && model.room.empty();
+  Outcome known = mayLink && !isEasy ? solveLinked(problem, model, options) : Outcome();
+  Outcome outcome =
+      all ? searchExactly(model, *all, budget, std::move(known)) : searchWidely(model, budget, options.seed, known);
   if (outcome.found())
     return finish(problem, model, outcome);
   if (model.room.empty())
@@ -70,7 +101,7 @@ Result<Solution> solve(const Problem &problem, const SolveOptions &options) {
   Result<Model> model = reduce(problem);
   if (!model)
     return tl::unexpected<Error>(model.error());
-  Result<Solution> solution = solveModel(problem, *model, options);
+  Result<Solution> solution = solveModel(problem, *model, options, /*mayLink=*/true);
   if (solution)
     solution->seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return solution;

@@ -231,8 +231,10 @@ Outcome outcomeOf(const Model &model, const Incumbent::State &state) {
   return outcome;
 }
 
-Outcome searchWidely(const Model &model, Budget &budget, uint64_t seed) {
+Outcome searchWidely(const Model &model, Budget &budget, uint64_t seed, const Outcome &known) {
   Incumbent shared;
+  if (known.found())
+    shared.offer(model, known.choice, known.cost);
   searchWidely(model, Meter(budget.left), {seed, 1, budget.gap}, shared);
   budget.left = 0;
   return outcomeOf(model, shared.state());
