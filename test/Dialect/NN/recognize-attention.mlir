@@ -204,3 +204,41 @@ func.func @floor(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %mask: tens
   %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
   return %y : tensor<2x3x4x16xf32>
 }
+
+// A sink takes part in the softmax and its weight is dropped: a key of zeros, whose score is what the mask says.
+// CHECK-LABEL: @sink
+// CHECK: %[[M:.*]] = nn.broadcast %arg2 : tensor<2x1x4x8xf32> -> tensor<2x4x4x8xf32>
+// CHECK: %[[S:.*]] = nn.broadcast %arg3 : tensor<1x4x1x1xf32> -> tensor<2x4x4x1xf32>
+// CHECK: %[[A:.*]] = nn.concat %[[M]], %[[S]] {axis = 3 : i64}
+// CHECK: %[[K:.*]] = nn.pad %arg1 [0, 0, 0, 0] [0, 0, 1, 0] : tensor<2x2x8x16xf32>
+// CHECK: nn.attention %arg0, %[[K]], %[[K]] mask %[[A]] : tensor<2x4x4x9xf32> {{.*}} : tensor<2x4x4x16xf32>, tensor<2x2x9x16xf32>, tensor<2x2x9x16xf32>
+func.func @sink(%q: tensor<2x4x4x16xf32>, %k: tensor<2x2x8x16xf32>, %mask: tensor<2x1x4x8xf32>, %sink: tensor<1x4x1x1xf32>) -> tensor<2x4x4x16xf32> {
+  %r = nn.reshape %k : tensor<2x2x8x16xf32> -> tensor<2x2x1x8x16xf32>
+  %b = nn.broadcast %r : tensor<2x2x1x8x16xf32> -> tensor<2x2x2x8x16xf32>
+  %w = nn.reshape %b : tensor<2x2x2x8x16xf32> -> tensor<2x4x8x16xf32>
+  %t = nn.transpose %w [0, 1, 3, 2] : tensor<2x4x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x4x4x16xf32>, tensor<2x4x16x8xf32>
+  %m = nn.add %s, %mask : tensor<2x4x4x8xf32>, tensor<2x1x4x8xf32>
+  %e = nn.broadcast %sink : tensor<1x4x1x1xf32> -> tensor<2x4x4x1xf32>
+  %c = nn.concat %m, %e {axis = 3 : i64} : tensor<2x4x4x8xf32>, tensor<2x4x4x1xf32>
+  %x = nn.reduce max %c [3] keep_dims : tensor<2x4x4x9xf32>
+  %d = nn.sub %c, %x : tensor<2x4x4x9xf32>, tensor<2x4x4x1xf32>
+  %p = nn.softmax %d {axis = 3 : i64} : tensor<2x4x4x9xf32>
+  %l = nn.slice %p [0, 0, 0, 0] [2, 4, 4, 8] [1, 1, 1, 1] : tensor<2x4x4x9xf32>
+  %y = nn.matmul %l, %w : tensor<2x4x4x8xf32>, tensor<2x4x8x16xf32>
+  return %y : tensor<2x4x4x16xf32>
+}
+
+// Where the weight of the first score is dropped instead, it is no sink.
+// CHECK-LABEL: @first_dropped
+// CHECK-NOT: nn.attention
+// CHECK: return
+func.func @first_dropped(%q: tensor<2x4x4x16xf32>, %k: tensor<2x4x8x16xf32>, %sink: tensor<2x4x4x1xf32>) -> tensor<2x4x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x4x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x4x4x16xf32>, tensor<2x4x16x8xf32>
+  %c = nn.concat %s, %sink {axis = 3 : i64} : tensor<2x4x4x8xf32>, tensor<2x4x4x1xf32>
+  %p = nn.softmax %c {axis = 3 : i64} : tensor<2x4x4x9xf32>
+  %l = nn.slice %p [0, 0, 0, 1] [2, 4, 4, 8] [1, 1, 1, 1] : tensor<2x4x4x9xf32>
+  %y = nn.matmul %l, %k : tensor<2x4x4x8xf32>, tensor<2x4x8x16xf32>
+  return %y : tensor<2x4x4x16xf32>
+}

@@ -48,3 +48,37 @@ func.func @different_halves(%x: tensor<1x4xf32>) -> tensor<1x4xf32> {
   %y = nn.add %p, %q : tensor<1x4xf32>, tensor<1x4xf32>
   return %y : tensor<1x4xf32>
 }
+
+// Each half on its own, with angles that are not doubled.
+// CHECK-LABEL: @halves
+// CHECK-NEXT: %[[Y:.*]] = nn.rotary %arg0, %arg1, %arg2 : tensor<2x3x4x8xf32>, tensor<1x1x4x4xf32>, tensor<1x1x4x4xf32>
+// CHECK-NEXT: return %[[Y]]
+func.func @halves(%x: tensor<2x3x4x8xf32>, %cos: tensor<1x1x4x4xf32>, %sin: tensor<1x1x4x4xf32>) -> tensor<2x3x4x8xf32> {
+  %a = nn.slice %x [0, 0, 0, 0] [2, 3, 4, 4] [1, 1, 1, 1] : tensor<2x3x4x8xf32>
+  %b = nn.slice %x [0, 0, 0, 4] [2, 3, 4, 4] [1, 1, 1, 1] : tensor<2x3x4x8xf32>
+  %0 = nn.mul %a, %cos : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %1 = nn.mul %b, %sin : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %2 = nn.sub %0, %1 : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  %3 = nn.mul %b, %cos : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %4 = nn.mul %a, %sin : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %5 = nn.add %3, %4 : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  %6 = nn.concat %2, %5 {axis = 3 : i64} : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  return %6 : tensor<2x3x4x8xf32>
+}
+
+// Turned the other way: a plus where the minus should be, and the reverse.
+// CHECK-LABEL: @halves_backwards
+// CHECK-NOT: nn.rotary
+// CHECK: return
+func.func @halves_backwards(%x: tensor<2x3x4x8xf32>, %cos: tensor<1x1x4x4xf32>, %sin: tensor<1x1x4x4xf32>) -> tensor<2x3x4x8xf32> {
+  %a = nn.slice %x [0, 0, 0, 0] [2, 3, 4, 4] [1, 1, 1, 1] : tensor<2x3x4x8xf32>
+  %b = nn.slice %x [0, 0, 0, 4] [2, 3, 4, 4] [1, 1, 1, 1] : tensor<2x3x4x8xf32>
+  %0 = nn.mul %a, %cos : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %1 = nn.mul %b, %sin : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %2 = nn.add %0, %1 : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  %3 = nn.mul %b, %cos : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %4 = nn.mul %a, %sin : tensor<2x3x4x4xf32>, tensor<1x1x4x4xf32>
+  %5 = nn.sub %3, %4 : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  %6 = nn.concat %2, %5 {axis = 3 : i64} : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
+  return %6 : tensor<2x3x4x8xf32>
+}

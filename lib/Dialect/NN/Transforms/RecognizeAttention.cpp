@@ -1,6 +1,7 @@
 #include "Leads.h"
 #include "Match.h"
 #include "Settle.h"
+#include "Sinks.h"
 #include "mpopt/Dialect/NN/Transforms/Passes.h"
 
 namespace mpopt::nn {
@@ -26,6 +27,7 @@ struct Scores {
 
   Value q, kTransposed;
   double scale = 1, softcap = 0;
+  Value sink; // one more score per row, whose weight is dropped, or null
   SmallVector<Mask> masks;
   /// The leading dimensions that the scores have on the way, the last first.
   SmallVector<Lead> leads;
@@ -56,6 +58,8 @@ SoftmaxOp matchSoftmax(Value value, bool &safe) {
   if (Value inner = matchLeadReshape(value); inner && value.hasOneUse())
     value = inner;
   SoftmaxOp softmax = value.getDefiningOp<SoftmaxOp>();
+  if (SoftmaxOp sunk = matchSinkWeightsDropped(value))
+    softmax = sunk;
   unsigned uses = 1;
   if (auto select = value.getDefiningOp<SelectOp>()) {
     auto isNan = select.getCondition().getDefiningOp<IsNanOp>();
@@ -245,12 +249,10 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
   LogicalResult matchAndRewrite(MatmulOp op, PatternRewriter &rewriter) const override {
     bool safe = false;
     SoftmaxOp softmax = matchSoftmax(op.getLhs(), safe);
-    if (!softmax || rankOf(op.getResult()) < 3 || rankOf(softmax) < 3 || !leadsToMatmul(softmax.getInput()))
+    if (!softmax || rankOf(op.getResult()) < 3 || rankOf(softmax) < 3)
       return failure();
-    auto scores = ScoresMatcher().match(softmax.getInput());
-    if (!scores)
-      return failure();
-    Lead lead = scores->chooseLead();
+    std::optional<Scores> scores = matchScores(softmax, shapeOf(op.getLhs()).back());
+    Lead lead = scores ? scores->chooseLead() : Lead{0};
     if (llvm::is_contained(lead, 0))
       return failure();
     Value v = op.getRhs();
@@ -264,13 +266,39 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
       if (Value inner = peelScale(transpose.getInput(), scores->scale); inner != transpose.getInput())
         k = rewriter.createOrFold<TransposeOp>(k.getLoc(), inner, transpose.getPermutation());
     Lead keyLead = leadOf(op.getLhs()) == leadOf(v) ? lead : Lead{lead[0], 1};
-    replace(op, *scores, {withLead(q, lead, rewriter), withLead(k, keyLead, rewriter), withLead(v, keyLead, rewriter)},
+    k = withLead(k, keyLead, rewriter);
+    v = withLead(v, keyLead, rewriter);
+    bool repeated = areRepeated(k, v);
+    replace(op, *scores,
+            {withLead(q, lead, rewriter), repeated ? unrepeat(k, rewriter) : k, repeated ? unrepeat(v, rewriter) : v},
             safe, rewriter);
     return success();
   }
 
-  static void replace(MatmulOp op, Scores &scores, ArrayRef<Value> qkv, bool safe, PatternRewriter &rewriter) {
+  /// The scores, but for a sink, of softmax whose first `keys` weights are read.
+  static std::optional<Scores> matchScores(SoftmaxOp softmax, int64_t keys) {
+    Value input = softmax.getInput(), sink;
+    if (shapeOf(input).back() != keys) {
+      auto sunk = matchSink(input);
+      if (!sunk)
+        return std::nullopt;
+      input = sunk->scores;
+      sink = sunk->sink;
+    }
+    auto scores = leadsToMatmul(input) ? ScoresMatcher().match(input) : std::nullopt;
+    if (scores)
+      scores->sink = sink;
+    return scores;
+  }
+
+  static void replace(MatmulOp op, Scores &scores, SmallVector<Value> qkv, bool safe, PatternRewriter &rewriter) {
     Value mask = scores.buildMask(leadOf(qkv[0]), rewriter);
+    if (scores.sink) {
+      mask = appendSink(mask, adaptMask(scores.sink, scores.leads.front(), leadOf(qkv[0]), rewriter),
+                        shapeOf(qkv[1])[2], rewriter);
+      for (Value &value : {std::ref(qkv[1]), std::ref(qkv[2])})
+        value = appendZeroKey(value, rewriter);
+    }
     SmallVector<int64_t> shape(shapeOf(qkv[0]));
     shape.back() = shapeOf(qkv[2]).back();
     Value result = AttentionOp::create(rewriter, op.getLoc(), RankedTensorType::get(shape, elementOf(op.getResult())),

@@ -87,6 +87,10 @@ Value matchRotated(Value value) {
   return x && halfOf(concat.getInputs()[1], 0) == x ? x : Value();
 }
 
+std::array<std::pair<Value, Value>, 2> factors(MulOp op) {
+  return {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())};
+}
+
 /// x * cos + rotated(x) * sin.
 struct RecognizeRotary : OpRewritePattern<AddOp> {
   using OpRewritePattern::OpRewritePattern;
@@ -107,10 +111,6 @@ struct RecognizeRotary : OpRewritePattern<AddOp> {
     return failure();
   }
 
-  static std::array<std::pair<Value, Value>, 2> factors(MulOp op) {
-    return {std::pair(op.getLhs(), op.getRhs()), std::pair(op.getRhs(), op.getLhs())};
-  }
-
   static bool isAngle(Value angle, Value x) {
     return rankOf(angle) && shapeOf(angle).back() == shapeOf(x).back() && halvesEqual(angle);
   }
@@ -123,10 +123,52 @@ struct RecognizeRotary : OpRewritePattern<AddOp> {
   }
 };
 
+/// The first half's and the second half's parts of a sum or difference of products with angles.
+struct Turned {
+  Value first, second, firstAngle, secondAngle;
+};
+
+/// a * p and b * q of two products, where a is the first half of some x and b the second one.
+std::optional<Turned> matchTurned(Value left, Value right) {
+  auto a = left.getDefiningOp<MulOp>(), b = right.getDefiningOp<MulOp>();
+  if (!a || !b)
+    return std::nullopt;
+  for (auto [first, firstAngle] : factors(a))
+    for (auto [second, secondAngle] : factors(b))
+      if (Value x = halfOf(first, 0); x && x == halfOf(second, 1))
+        return Turned{first, second, firstAngle, secondAngle};
+  return std::nullopt;
+}
+
+/// concat(first half * cos - second half * sin, second half * cos + first half * sin).
+struct RecognizeHalves : OpRewritePattern<ConcatOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ConcatOp op, PatternRewriter &rewriter) const override {
+    if (op.getInputs().size() != 2 || static_cast<int64_t>(op.getAxis()) != rankOf(op.getResult()) - 1)
+      return failure();
+    auto sub = op.getInputs()[0].getDefiningOp<SubOp>();
+    auto add = op.getInputs()[1].getDefiningOp<AddOp>();
+    auto top = sub ? matchTurned(sub.getLhs(), sub.getRhs()) : std::nullopt;
+    auto bottom = add ? matchTurned(add.getRhs(), add.getLhs()) : std::nullopt;
+    if (add && !bottom)
+      bottom = matchTurned(add.getLhs(), add.getRhs());
+    if (!top || !bottom || top->first != bottom->first || top->second != bottom->second)
+      return failure();
+    Value x = halfOf(top->first, 0), cos = top->firstAngle, sin = top->secondAngle;
+    int64_t half = shapeOf(top->first).back();
+    if (cos != bottom->secondAngle || sin != bottom->firstAngle || x.getType() != op.getType() || !rankOf(cos) ||
+        !rankOf(sin) || shapeOf(cos).back() != half || shapeOf(sin).back() != half)
+      return failure();
+    rewriter.replaceOpWithNewOp<RotaryOp>(op, op.getType(), x, cos, sin, UnitAttr());
+    return success();
+  }
+};
+
 struct RecognizeRotaryPass : mpopt::nn::impl::RecognizeRotaryBase<RecognizeRotaryPass> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
-    patterns.add<RecognizeRotary>(&getContext());
+    patterns.add<RecognizeRotary, RecognizeHalves>(&getContext());
     rewriteUntilSettled(getOperation(), std::move(patterns), getArgument());
   }
 };

@@ -45,7 +45,7 @@ def RecognizeActivations : Pass<"mpopt-recognize-activations", "::mlir::func::Fu
 }
 
 def RecognizeRotary : Pass<"mpopt-recognize-rotary", "::mlir::func::FuncOp"> {
-  let summary = "Turns rotary embeddings written with halves of doubled angles into nn.rotary";
+  let summary = "Turns rotary embeddings written by halves, also with doubled angles, into nn.rotary";
   let description = [{
     ```mlir
     %r = nn.concat -second half of %x, first half of %x; %y = %x * cos(concat(%a, %a)) + %r * sin(concat(%a, %a))
@@ -69,7 +69,8 @@ def RecognizeAttention : Pass<"mpopt-recognize-attention", "::mlir::func::FuncOp
     ```mlir
     %y = nn.attention %q, %k, %v mask %mask {scale = c, safe}
     ```
-    Leading dimensions other than [batch, heads] are reshaped around it.
+    Leading dimensions other than [batch, heads] are reshaped around it, also where they change on the way from scores to weights. One more
+    score per row whose weight is dropped (a sink) becomes a key of zeros with that score in the mask.
   }];
 }
 
