@@ -242,3 +242,22 @@ func.func @first_dropped(%q: tensor<2x4x4x16xf32>, %k: tensor<2x4x8x16xf32>, %si
   %y = nn.matmul %l, %k : tensor<2x4x4x8xf32>, tensor<2x4x8x16xf32>
   return %y : tensor<2x4x4x16xf32>
 }
+
+// A bias that is scaled with the scores, and a mask that is taken off them.
+// CHECK-LABEL: @scaled_bias
+// CHECK-DAG: %[[C:.*]] = nn.constant dense<2.500000e-01>
+// CHECK-DAG: %[[N:.*]] = nn.neg %arg3
+// CHECK-DAG: %[[B:.*]] = nn.mul %arg2, %[[C]]
+// CHECK: %[[M:.*]] = nn.add %[[N]], %[[B]]
+// CHECK: nn.attention %arg0, %arg1, %arg1 mask %[[M]] : tensor<2x3x4x8xf32> {scale = 2.500000e-01 : f64}
+func.func @scaled_bias(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %bias: tensor<2x3x4x8xf32>, %mask: tensor<2x1x1x8xf32>) -> tensor<2x3x4x16xf32> {
+  %c = nn.constant dense<0.25> : tensor<f32> : tensor<f32>
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %b = nn.add %s, %bias : tensor<2x3x4x8xf32>, tensor<2x3x4x8xf32>
+  %d = nn.mul %b, %c : tensor<2x3x4x8xf32>, tensor<f32>
+  %m = nn.sub %d, %mask : tensor<2x3x4x8xf32>, tensor<2x1x1x8xf32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}

@@ -88,6 +88,8 @@ bool leadsToMatmul(Value value) {
       value = tanh.getInput();
     else if (auto max = value.getDefiningOp<MaxOp>())
       value = max.getLhs();
+    else if (auto sub = value.getDefiningOp<SubOp>())
+      value = sub.getLhs();
     else if (auto add = value.getDefiningOp<AddOp>())
       value = leadsToMatmul(add.getLhs()) ? add.getLhs() : add.getRhs();
     else if (auto select = value.getDefiningOp<SelectOp>())
@@ -96,6 +98,12 @@ bool leadsToMatmul(Value value) {
       return false;
   }
   return false;
+}
+
+Value scalarLike(Value value, double number, PatternRewriter &rewriter) {
+  auto type = RankedTensorType::get({}, elementOf(value));
+  auto attribute = DenseElementsAttr::get(type, Attribute(rewriter.getFloatAttr(elementOf(value), number)));
+  return ConstantOp::create(rewriter, value.getLoc(), type, attribute);
 }
 
 /// Collects masks and factors from the softmax's input down to the product.
@@ -127,34 +135,41 @@ private:
   Value step(Value value) {
     if (auto scaled = matchScaled(value))
       return stepScaled(*scaled);
-    bool mayMask = scores.scale == 1 && scores.softcap == 0;
-    if (auto add = value.getDefiningOp<AddOp>(); add && mayMask)
+    if (scores.softcap != 0)
+      return nullptr;
+    if (auto add = value.getDefiningOp<AddOp>())
       for (auto [inner, mask] : {std::pair(add.getLhs(), add.getRhs()), std::pair(add.getRhs(), add.getLhs())})
-        if (leadsToMatmul(inner)) {
-          addMask([mask](PatternRewriter &) { return mask; }, leadOf(value));
-          return inner;
-        }
-    if (auto select = value.getDefiningOp<SelectOp>(); select && mayMask)
+        if (leadsToMatmul(inner))
+          return stepMask(inner, leadOf(value), [mask](PatternRewriter &) { return mask; });
+    if (auto sub = value.getDefiningOp<SubOp>(); sub && leadsToMatmul(sub.getLhs()))
+      return stepMask(sub.getLhs(), leadOf(value), [mask = sub.getRhs()](PatternRewriter &rewriter) -> Value {
+        return NegOp::create(rewriter, mask.getLoc(), mask);
+      });
+    if (auto select = value.getDefiningOp<SelectOp>())
       return stepSelect(select);
-    if (auto max = value.getDefiningOp<MaxOp>(); max && mayMask)
+    if (auto max = value.getDefiningOp<MaxOp>())
       return stepMax(max);
     return nullptr;
   }
 
   /// max(scores + mask, low) is scores + max(mask, low) for a low number beside which scores vanish.
   Value stepMax(MaxOp max) {
-    if (splatOf(max.getRhs()).value_or(0) > kLow)
+    if (scores.scale != 1 || splatOf(max.getRhs()).value_or(0) > kLow)
       return nullptr;
     floor = max.getRhs();
     return max.getLhs();
   }
 
-  void addMask(std::function<Value(PatternRewriter &)> build, Lead lead) {
-    if (floor)
-      build = [build, floor = floor](PatternRewriter &rewriter) -> Value {
-        return MaxOp::create(rewriter, floor.getLoc(), build(rewriter), floor);
-      };
-    scores.masks.push_back({build, lead});
+  /// (scores + mask) * c is scores * c + mask * c.
+  Value stepMask(Value inner, Lead lead, std::function<Value(PatternRewriter &)> build) {
+    auto rest = [build, factor = scores.scale, floor = floor](PatternRewriter &rewriter) -> Value {
+      Value mask = build(rewriter);
+      if (factor != 1)
+        mask = MulOp::create(rewriter, mask.getLoc(), mask, scalarLike(mask, factor, rewriter));
+      return floor ? MaxOp::create(rewriter, floor.getLoc(), mask, floor) : mask;
+    };
+    scores.masks.push_back({rest, lead});
+    return inner;
   }
 
   /// x * c, or c * tanh(x / c).
@@ -178,17 +193,11 @@ private:
       return nullptr;
     auto build = [select, keepsLeft](PatternRewriter &rewriter) mutable -> Value {
       Value fill = keepsLeft ? select.getRhs() : select.getLhs();
-      auto scalar = RankedTensorType::get({}, elementOf(fill));
-      auto number = [&](double value) -> Value {
-        auto attribute = DenseElementsAttr::get(scalar, Attribute(rewriter.getFloatAttr(elementOf(fill), value)));
-        return ConstantOp::create(rewriter, select.getLoc(), scalar, attribute);
-      };
-      Value zero = number(0), low = number(*splatOf(fill));
+      Value zero = scalarLike(fill, 0, rewriter), low = scalarLike(fill, *splatOf(fill), rewriter);
       return SelectOp::create(rewriter, select.getLoc(), select.getCondition(), keepsLeft ? zero : low,
                               keepsLeft ? low : zero);
     };
-    addMask(build, leadOf(select));
-    return keepsLeft ? select.getLhs() : select.getRhs();
+    return stepMask(keepsLeft ? select.getLhs() : select.getRhs(), leadOf(select), build);
   }
 
   Scores scores;
