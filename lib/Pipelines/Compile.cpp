@@ -182,10 +182,14 @@ private:
 
 } // namespace
 
-FailureOr<CompileResult> compile(MLIRContext &context, const CompileOptions &options) {
+LogicalResult compile(MLIRContext &context, const CompileOptions &options, CompileResult &result) {
   context.loadAllAvailableDialects();
+  return Compilation(context, options).run(result);
+}
+
+FailureOr<CompileResult> compile(MLIRContext &context, const CompileOptions &options) {
   CompileResult result;
-  if (failed(Compilation(context, options).run(result)))
+  if (failed(compile(context, options, result)))
     return failure();
   return result;
 }

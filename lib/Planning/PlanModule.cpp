@@ -202,6 +202,8 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
   if (Status fixed = fixPlan(model, *mesh, prices, options.fixed); !fixed)
     return module.emitError() << fixed.error().message;
   Result<search::Solution> solution = solveAndCut(main, model, *mesh, prices, options, machine, report);
+  if (!solution && report.ops.empty())
+    report.lacksMemory = model.problem.usageLimit.has_value();
   if (!solution)
     return module.emitError() << "no plan for " << options.devices << " devices of '" << machine.name
                               << "': " << solution.error().message;

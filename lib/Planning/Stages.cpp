@@ -61,6 +61,7 @@ public:
     findFloating();
     makeChain();
     auto cuts = chooseCuts(chain, stages, microbatches, goal(), memoryLimit);
+    report.lacksMemory = !cuts;
     if (!cuts)
       return error("every way to cut the model into " + std::to_string(stages) +
                    " pipeline stages leaves one that exceeds " + std::to_string(memoryLimit >> 20) +

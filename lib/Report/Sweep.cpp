@@ -16,12 +16,21 @@ struct Quantity {
   bool binary = false;
 };
 
+std::string teraflopsText(double value) { return countText(value) + " TFLOP/s"; }
 std::string perSecondText(double value) { return countText(value) + "/s"; }
 
 constexpr Quantity kQuantities[] = {{"throughput", "throughput", perSecondText},
                                     {"predicted_seconds", "time of a step", secondsText},
                                     {"memory_bytes", "memory per device", bytesText, true},
-                                    {"cost_per_million", "cost of a million samples", countText}};
+                                    {"cost_per_million", "cost of a million samples", countText},
+                                    {"tflops_per_device", "arithmetic of the model, per device", teraflopsText}};
+
+/// Columns of the table.
+constexpr Quantity kColumns[] = {
+    {"predicted_seconds", "step", secondsText},         {"throughput", "throughput", perSecondText},
+    {"memory_bytes", "memory per device", bytesText},   {"tflops_per_device", "per device", teraflopsText},
+    {"cost_per_hour", "cost per hour", plain},          {"cost_per_step", "cost per step", plain},
+    {"cost_per_million", "cost per million", countText}};
 
 class SweepWriter {
 public:
@@ -29,8 +38,8 @@ public:
       : sweep(sweep), axes(list(sweep, "axes")), points(list(sweep, "points")), os(os) {}
 
   void run() {
-    os << "<header id=\"summary\">\n<h1>" << escaped(text(sweep, "model")) << ": a sweep</h1>\n<p class=\"muted\">"
-       << points.size() << " plans, over";
+    os << "<header id=\"summary\">\n<h1>" << (isTraining() ? "Training " : "") << escaped(text(sweep, "model"))
+       << ": a sweep</h1>\n<p class=\"muted\">" << points.size() << " plans, over";
     for (const json::Value &axis : axes)
       os << (&axis == &axes.front() ? " " : " × ") << escaped(text(*axis.getAsObject(), "name"));
     os << "</p>\n</header>\n";
@@ -100,49 +109,56 @@ private:
       writeLines(os, quantity.label, places, lines, quantity.textOf, quantity.binary);
   }
 
+  bool any(StringRef key) const {
+    return llvm::any_of(points, [&](const json::Value &point) { return point.getAsObject()->get(key); });
+  }
+
   void writeTable() {
-    bool priced = llvm::any_of(points, [](const json::Value &p) { return p.getAsObject()->get("cost_per_hour"); });
+    for (const Quantity &column : kColumns)
+      if (any(column.key))
+        columns.push_back(&column);
     openSection(os, "sweep", "All points");
     os << "<table><tr>";
     for (size_t axis = 0; axis < axes.size(); ++axis)
-      os << "<th>" << escaped(nameOf(axis)) << "</th>";
-    os << "<th class=\"n\">step</th><th class=\"n\">throughput</th><th class=\"n\">memory per device</th>"
-       << (priced ? "<th class=\"n\">cost per hour</th><th class=\"n\">cost per million</th>" : "")
-       << "<th class=\"n\">above the bound</th><th>limited by</th></tr>\n";
+      os << "<th class=\"op\">" << escaped(nameOf(axis)) << "</th>";
+    for (const Quantity *column : columns)
+      os << "<th class=\"n\">" << column->label << "</th>";
+    os << "<th class=\"n\">above the bound</th><th>" << (isTraining() ? "plan" : "limited by") << "</th></tr>\n";
     for (const json::Value &value : points)
-      writeRow(*value.getAsObject(), priced);
+      writeRow(*value.getAsObject());
     os << "</table>\n</section>\n";
   }
 
-  void writeRow(const json::Object &point, bool priced) {
+  void writeRow(const json::Object &point) {
     os << "<tr>";
     for (size_t axis = 0; axis < axes.size(); ++axis)
-      os << "<td>" << escaped(valueAt(point, axis)) << "</td>";
+      os << "<td class=\"op\">" << escaped(valueAt(point, axis)) << "</td>";
     if (std::string problem = text(point, "problem"); !problem.empty()) {
-      os << "<td class=\"warn\" colspan=\"" << (priced ? 7 : 5) << "\">"
+      os << "<td class=\"warn\" colspan=\"" << columns.size() + 2 << "\">"
          << (point.getBoolean("fits").value_or(true) ? "no plan: " : "does not fit: ") << escaped(problem)
          << "</td></tr>\n";
       return;
     }
-    auto cell = [&](const Quantity &quantity) {
+    for (const Quantity *column : columns) {
+      double value = number(point, column->key);
       os << "<td class=\"n\">"
-         << figure(quantity.key, number(point, quantity.key), quantity.textOf(number(point, quantity.key))) << "</td>";
-    };
-    cell({"predicted_seconds", "", secondsText});
-    cell({"throughput", "", perSecondText});
-    cell({"memory_bytes", "", bytesText});
-    if (priced) {
-      cell({"cost_per_hour", "", plain});
-      cell({"cost_per_million", "", countText});
+         << (point.get(column->key) ? figure(column->key, value, column->textOf(value)) : std::string()) << "</td>";
     }
     double step = number(point, "predicted_seconds"), bound = number(point, "lower_bound_seconds");
-    os << "<td class=\"n\">" << percentText(step - bound, bound) << "</td><td>" << escaped(text(point, "limited_by"))
-       << "</td></tr>\n";
+    os << "<td class=\"n\">" << percentText(step - bound, bound) << "</td><td>";
+    if (isTraining())
+      os << "<code>" << escaped(text(point, "plan")) << "</code>";
+    else
+      os << escaped(text(point, "limited_by"));
+    os << "</td></tr>\n";
   }
+
+  bool isTraining() const { return sweep.getBoolean("training").value_or(false); }
 
   const json::Object &sweep;
   const json::Array &axes, &points;
   raw_ostream &os;
+  std::vector<const Quantity *> columns; // of the table
 };
 
 } // namespace

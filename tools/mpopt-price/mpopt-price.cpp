@@ -84,9 +84,9 @@ Json planned(const Case &c, const machine::Stack &stack) {
   query.precision = c.step.plan.precision;
   query.type = c.step.plan.type;
   query.fit = Fit::Unsure;
-  Result<search::TrainingAnswer> answer = search::planTraining(query);
+  auto answer = search::planTraining(query);
   if (answer)
-    out.update(Json::parse(search::trainingAccount(query, *answer)));
+    out.update(Json::parse(search::trainingAccount(query, *answer, /*withTimeline=*/false)));
   else
     out["error"] = answer.error().message;
   return out;

@@ -19,17 +19,31 @@ static llvm::StringRef nodeOf(Location loc) {
   return {};
 }
 
+/// The message, with the ONNX node that it is about.
+static std::string textOf(Diagnostic &diagnostic) {
+  std::string text = diagnostic.str();
+  llvm::StringRef node = nodeOf(diagnostic.getLocation());
+  if (!node.empty() && text.find(node.str()) == std::string::npos)
+    text += " (node " + node.str() + ")";
+  return text;
+}
+
 DiagnosticPrinter::DiagnosticPrinter(MLIRContext *context) : ScopedDiagnosticHandler(context) {
   setHandler([](Diagnostic &diagnostic) {
     const char *kind = diagnostic.getSeverity() == DiagnosticSeverity::Error ? "error" : "warning";
     if (diagnostic.getSeverity() == DiagnosticSeverity::Remark || diagnostic.getSeverity() == DiagnosticSeverity::Note)
       return success();
-    std::string text = diagnostic.str();
-    llvm::StringRef node = nodeOf(diagnostic.getLocation());
-    llvm::errs() << "mpopt: " << kind << ": " << text;
-    if (!node.empty() && text.find(node.str()) == std::string::npos)
-      llvm::errs() << " (node " << node << ")";
-    llvm::errs() << "\n";
+    llvm::errs() << "mpopt: " << kind << ": " << textOf(diagnostic) << "\n";
+    return success();
+  });
+}
+
+ErrorKeeper::ErrorKeeper(MLIRContext *context) : ScopedDiagnosticHandler(context) {
+  setHandler([this](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() != DiagnosticSeverity::Error)
+      return failure();
+    if (first.empty())
+      first = textOf(diagnostic);
     return success();
   });
 }

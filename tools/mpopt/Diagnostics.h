@@ -12,6 +12,17 @@ public:
   explicit DiagnosticPrinter(mlir::MLIRContext *context);
 };
 
+/// Keeps the first error as such a line, instead of printing it; all but errors go on to the handler around this one.
+class ErrorKeeper : public mlir::ScopedDiagnosticHandler {
+public:
+  explicit ErrorKeeper(mlir::MLIRContext *context);
+  /// Empty where there was none.
+  const std::string &error() const { return first; }
+
+private:
+  std::string first;
+};
+
 /// One line on a terminal that names the phase, for work that takes over a second; nothing when standard error is no terminal.
 class Progress {
 public:

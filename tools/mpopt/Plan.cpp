@@ -21,14 +21,12 @@ CLI::App *addPlanCommand(CLI::App &app, PlanArguments &arguments) {
 int plan(PlanArguments arguments) {
   if (arguments.common.model.empty())
     return fail("give a model: mpopt plan MODEL.onnx --devices N; see mpopt plan --help");
-  if (arguments.train.train && !arguments.sweep.axes.empty())
-    return fail("--sweep is for inference plans; leave it out with --train");
-  if (arguments.train.train)
-    return planTrain(arguments.common, arguments.train);
   if (!arguments.sweep.axes.empty() && !arguments.common.annotate.empty())
     return fail("--sweep makes many plans, --annotate writes one; give one of the two");
   if (!arguments.sweep.axes.empty())
-    return sweep(arguments.common, arguments.sweep);
+    return sweep(arguments.common, arguments.sweep, arguments.train);
+  if (arguments.train.train)
+    return planTrain(arguments.common, arguments.train);
   arguments.common.dryRun = true;
   return compileModel(arguments.common);
 }

@@ -1,7 +1,7 @@
 #ifndef MPOPT_TOOLS_MPOPT_SWEEP_H
 #define MPOPT_TOOLS_MPOPT_SWEEP_H
 
-#include "Arguments.h"
+#include "Train.h"
 
 namespace mpopt {
 
@@ -12,9 +12,9 @@ struct SweepArguments {
 
 void addSweepOptions(CLI::App &app, SweepArguments &arguments);
 
-/// Plans every combination, prints a table, writes --json and --report; the exit code. Errors are one line on stderr; a combination
+/// Plans every combination, for training where `train` says so, prints a table, writes --json and --report; the exit code. Errors are one line on stderr; a combination
 /// for which there is no plan is a line of the table.
-int sweep(const Arguments &common, const SweepArguments &arguments);
+int sweep(const Arguments &common, const SweepArguments &arguments, const TrainArguments &train);
 
 } // namespace mpopt
 

@@ -46,14 +46,11 @@ cost::Precision precisionOf(llvm::StringRef name) {
       .Default(cost::Precision::Mixed16);
 }
 
-/// Imports the model; nothing after an error, which is printed.
-mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context, const Arguments &arguments) {
+Result<mlir::OwningOpRef<mlir::ModuleOp>> importModel(mlir::MLIRContext &context, const Arguments &arguments) {
   auto summary = inspectModel(arguments.model);
-  if (!summary) {
-    fail(summary.error().message);
-    return nullptr;
-  }
-  DiagnosticPrinter printer(&context);
+  if (!summary)
+    return tl::unexpected<Error>(summary.error());
+  ErrorKeeper errors(&context);
   Progress progress;
   CompileOptions options;
   options.model = arguments.model;
@@ -62,7 +59,9 @@ mlir::OwningOpRef<mlir::ModuleOp> importModel(mlir::MLIRContext &context, const 
   options.progress = [&](llvm::StringRef phase) { progress.begin(phase); };
   auto result = compile(context, options);
   progress.clear();
-  return failed(result) ? nullptr : std::move(result->module);
+  if (failed(result))
+    return error(errors.error());
+  return std::move(result->module);
 }
 
 /// What a step of either kind of model is planned for.
@@ -77,7 +76,7 @@ struct Setting {
 Result<Setting> readSetting(const Arguments &common, const TrainArguments &arguments) {
   if (std::string option = foreignOption(common); !option.empty())
     return error(option + " is for inference plans; leave it out with --train");
-  if (arguments.globalBatchOption->count() == 0)
+  if (arguments.globalBatchOption->count() == 0 && arguments.globalBatch == 0)
     return error("--train needs --global-batch N, the sequences or images of a step");
   auto machine = machine::load(common.machine);
   if (!machine)
@@ -93,9 +92,14 @@ Result<Setting> readSetting(const Arguments &common, const TrainArguments &argum
                  hasBF16 ? machine::DType::BF16 : machine::DType::F16};
 }
 
-/// Plans and prints; the account as JSON.
-Result<std::string> planLayers(const planning::TrainingModel &model, const Setting &setting, int64_t devices,
-                               int64_t globalBatch) {
+/// What becomes of an answer: for people on standard output, as JSON with all details; or as short JSON alone.
+enum class Telling { Whole, Short };
+
+/// The account as JSON.
+using Account = tl::expected<std::string, search::NoPlan>;
+
+Account planLayers(const planning::TrainingModel &model, const Setting &setting, int64_t devices, int64_t globalBatch,
+                   Telling telling) {
   search::TrainingQuery query;
   query.machine = &setting.machine;
   query.stack = &setting.stack;
@@ -107,9 +111,10 @@ Result<std::string> planLayers(const planning::TrainingModel &model, const Setti
   query.pins = setting.pins;
   auto answer = search::planTraining(query);
   if (!answer)
-    return tl::unexpected<Error>(answer.error());
-  printTraining(model, query, *answer, llvm::outs());
-  return search::trainingAccount(query, *answer);
+    return tl::unexpected(answer.error());
+  if (telling == Telling::Whole)
+    printTraining(model, query, *answer, llvm::outs());
+  return search::trainingAccount(query, *answer, telling == Telling::Whole);
 }
 
 int writePage(runtime::OutputFile &file, const std::string &account, llvm::StringRef model) {
@@ -129,8 +134,8 @@ Status readGraphPins(const search::LayoutPins &pins, search::GraphQuery &query) 
   return {};
 }
 
-Result<std::string> planBlocks(mlir::func::FuncOp main, const std::string &why, const Setting &setting, int64_t devices,
-                               int64_t globalBatch) {
+Account planBlocks(mlir::func::FuncOp main, const std::string &why, const Setting &setting, int64_t devices,
+                   int64_t globalBatch, Telling telling) {
   search::GraphQuery query;
   query.machine = &setting.machine;
   query.stack = &setting.stack;
@@ -139,23 +144,44 @@ Result<std::string> planBlocks(mlir::func::FuncOp main, const std::string &why, 
   query.precision = setting.precision;
   query.type = setting.type;
   if (Status status = readGraphPins(setting.pins, query); !status)
-    return tl::unexpected<Error>(status.error());
+    return tl::unexpected<search::NoPlan>(status.error());
   bool wide = setting.precision == cost::Precision::Float32;
   auto graph =
       planning::makeTrainingGraph(main, {&setting.machine, &setting.stack, wide ? machine::DType::F32 : setting.type});
   if (!graph)
-    return tl::unexpected<Error>(graph.error());
+    return tl::unexpected<search::NoPlan>(graph.error());
   query.model = graph->get();
   auto answer = search::planGraph(query);
   if (!answer)
-    return tl::unexpected<Error>(answer.error());
-  printTraining(**graph, why, query, *answer, llvm::outs());
+    return tl::unexpected(answer.error());
+  if (telling == Telling::Whole)
+    printTraining(**graph, why, query, *answer, llvm::outs());
   search::BlockNames names;
   for (int64_t block = 0; block < (*graph)->blocks(); ++block) {
     names.names.push_back((*graph)->name(block));
     names.operators.push_back((*graph)->operators(block));
   }
-  return search::trainingAccount(query, *answer, names);
+  return search::trainingAccount(query, *answer, names, telling == Telling::Whole);
+}
+
+Account planOnce(const Arguments &common, const TrainArguments &arguments, const Setting &setting, Telling telling) {
+  mlir::DialectRegistry registry;
+  registerAll(registry);
+  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
+  std::optional<DiagnosticPrinter> warnings;
+  std::optional<mlir::ScopedDiagnosticHandler> quiet;
+  if (telling == Telling::Whole)
+    warnings.emplace(&context);
+  else
+    quiet.emplace(&context, [](mlir::Diagnostic &) { return mlir::success(); });
+  auto module = importModel(context, common);
+  if (!module)
+    return tl::unexpected<search::NoPlan>(module.error());
+  auto main = (*module)->lookupSymbol<mlir::func::FuncOp>("main");
+  planning::TrainingModel model = planning::readTrainingModel(main);
+  return model.transformer
+             ? planLayers(model, setting, common.devices, arguments.globalBatch, telling)
+             : planBlocks(main, model.notTransformer, setting, common.devices, arguments.globalBatch, telling);
 }
 
 } // namespace
@@ -177,6 +203,32 @@ void addTrainOptions(CLI::App &app, TrainArguments &arguments) {
       ->capture_default_str();
 }
 
+void addProblem(llvm::json::Object &point, const std::string &problem, bool lacksMemory) {
+  point["problem"] = problem;
+  point["reason"] = lacksMemory ? "memory" : "other";
+  point["fits"] = !lacksMemory;
+}
+
+void planTrainPoint(const Arguments &common, const TrainArguments &arguments, llvm::json::Object &point) {
+  auto setting = readSetting(common, arguments);
+  if (!setting)
+    return addProblem(point, setting.error().message, /*lacksMemory=*/false);
+  auto text = planOnce(common, arguments, *setting, Telling::Short);
+  if (!text)
+    return addProblem(point, text.error().message, text.error().lacksMemory);
+  llvm::json::Value parsed = llvm::cantFail(llvm::json::parse(*text));
+  const llvm::json::Object &account = *parsed.getAsObject(), &plan = *account.getObject("plan");
+  double seconds = account.getNumber("seconds").value_or(0);
+  point["fits"] = true;
+  point["global_batch"] = arguments.globalBatch;
+  point["predicted_seconds"] = seconds;
+  point["lower_bound_seconds"] = *account.get("lower_bound_seconds");
+  point["throughput"] = static_cast<double>(arguments.globalBatch) / seconds;
+  point["memory_bytes"] = *plan.get("memory_bytes");
+  point["tflops_per_device"] = *account.get("tflops_per_device");
+  point["plan"] = *plan.get("text");
+}
+
 int planTrain(const Arguments &common, const TrainArguments &arguments) {
   auto setting = readSetting(common, arguments);
   if (!setting)
@@ -187,17 +239,7 @@ int planTrain(const Arguments &common, const TrainArguments &arguments) {
   auto page = openOutput(common.report, "--report", {common.model});
   if (!page)
     return fail(page.error().message);
-  mlir::DialectRegistry registry;
-  registerAll(registry);
-  mlir::MLIRContext context(registry, mlir::MLIRContext::Threading::DISABLED);
-  mlir::OwningOpRef<mlir::ModuleOp> module = importModel(context, common);
-  if (!module)
-    return 1;
-  auto main = module->lookupSymbol<mlir::func::FuncOp>("main");
-  planning::TrainingModel model = planning::readTrainingModel(main);
-  auto account = model.transformer
-                     ? planLayers(model, *setting, common.devices, arguments.globalBatch)
-                     : planBlocks(main, model.notTransformer, *setting, common.devices, arguments.globalBatch);
+  auto account = planOnce(common, arguments, *setting, Telling::Whole);
   if (!account)
     return fail(account.error().message);
   int code = *json ? finishOutput(**json, *account + "\n", "--json") : 0;

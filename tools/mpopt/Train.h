@@ -2,6 +2,7 @@
 #define MPOPT_TOOLS_MPOPT_TRAIN_H
 
 #include "Arguments.h"
+#include "llvm/Support/JSON.h"
 
 namespace mpopt {
 
@@ -14,6 +15,13 @@ struct TrainArguments {
 };
 
 void addTrainOptions(CLI::App &app, TrainArguments &arguments);
+
+/// Notes in a point of a sweep ({"at", ...}) why it has no plan: "problem", "reason" (memory or other) and "fits".
+void addProblem(llvm::json::Object &point, const std::string &problem, bool lacksMemory);
+
+/// Plans a training step of the model as a point of a sweep: predicted_seconds, lower_bound_seconds, throughput, memory_bytes,
+/// tflops_per_device, plan; or its problem.
+void planTrainPoint(const Arguments &common, const TrainArguments &arguments, llvm::json::Object &point);
 
 /// Plans a training step of the model and prints the account; the exit code. Errors are one line on stderr.
 int planTrain(const Arguments &common, const TrainArguments &arguments);

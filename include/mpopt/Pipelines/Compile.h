@@ -45,6 +45,8 @@ Result<Annotations> makeAnnotations(mlir::ModuleOp planned, const std::string &m
 
 /// Compiles a model up to a stage; at Stage::Plan the plan and weights files are written. Errors go to the context's diagnostics.
 mlir::FailureOr<CompileResult> compile(mlir::MLIRContext &context, const CompileOptions &options);
+/// The same; after a failure of planning `result.report` says whether memory is what lacks.
+mlir::LogicalResult compile(mlir::MLIRContext &context, const CompileOptions &options, CompileResult &result);
 
 /// Registers every dialect, and every pass, of the project.
 void registerAll(mlir::DialectRegistry &registry);

@@ -81,7 +81,7 @@ struct GraphAnswer {
 
 /// The plan of least step time: stages of blocks on numbers of devices that may differ, and per block data or model parallelism, by
 /// solveStages(). Errors: nothing fits the memory, or pins that nothing meets.
-Result<GraphAnswer> planGraph(const GraphQuery &query);
+tl::expected<GraphAnswer, NoPlan> planGraph(const GraphQuery &query);
 
 } // namespace mpopt::search
 

@@ -17,11 +17,11 @@ namespace mpopt::search {
 ///     stages: first_device, devices, tp, dp, cp, ep, microbatch, layers ([first, count] of each chunk), recomputed (layers of each chunk by
 ///     full and selective), busy_seconds, sync_seconds, optimizer_seconds, memory_bytes, weights_bytes (parameters_bytes, gradients_bytes and optimizer_bytes),
 ///     activations_bytes, working_bytes, reserve_bytes
-///   timeline: of the plan, seconds until the last pass ends, passes (how many), stages: passes ([kind, microbatch, chunk, start, seconds] of
+///   timeline, where it is wanted: of the plan, seconds until the last pass ends, passes (how many), stages: passes ([kind, microbatch, chunk, start, seconds] of
 ///     each; empty where there are more than 100,000 altogether)
 ///   layouts, priced: how many the search told apart, and how many it had to simulate.
 /// Bytes and seconds are numbers; the same answer gives the same text.
-std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer);
+std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer, bool withTimeline = true);
 
 /// What a graph's blocks are called, and of which operators they are.
 struct BlockNames {
@@ -31,7 +31,8 @@ struct BlockNames {
 
 /// The same of a graph: without model and tokens_per_second, samples_per_second instead of sequences_per_second, and with stages: first_device,
 /// devices, blocks (name, operators, split), busy_seconds, and bytes as above.
-std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks);
+std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks,
+                            bool withTimeline = true);
 
 /// "pp=1,mb=1024,zero=0": mb are the samples of one pass on all devices of a stage.
 std::string shortText(const GraphQuery &query, const GraphCandidate &plan);

@@ -22,6 +22,13 @@ struct LayoutPins {
 /// a value that the key does not have.
 Result<LayoutPins> parseLayoutPins(std::string_view text);
 
+/// Why there is no plan.
+struct NoPlan : Error {
+  NoPlan(Error error, bool lacksMemory = false) : Error(std::move(error)), lacksMemory(lacksMemory) {}
+
+  bool lacksMemory; ///< Whether there is one for devices with more memory.
+};
+
 struct TrainingQuery {
   const machine::Machine *machine = nullptr;
   const machine::Stack *stack = nullptr;
@@ -68,7 +75,7 @@ struct TrainingAnswer {
 /// recomputation and sharding of state, together. Layouts are ordered by an estimate that is at most a few percent from their price;
 /// the stages of the promising ones are cut by solveStages() and simulated until no other can be better. Errors: pins that contradict each
 /// other, the shape or the machine; nothing that fits the memory.
-Result<TrainingAnswer> planTraining(const TrainingQuery &query);
+tl::expected<TrainingAnswer, NoPlan> planTraining(const TrainingQuery &query);
 
 /// The price of a plan, from its stages alone.
 cost::StepPrice priceCandidate(const TrainingQuery &query, const TrainingCandidate &candidate);

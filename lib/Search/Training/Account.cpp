@@ -190,7 +190,7 @@ std::string shortText(const TrainingCandidate &plan) {
   return text + ",zero=" + std::string(cost::name(layout.sharding)) + ",recompute=" + recomputeText(plan);
 }
 
-std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer) {
+std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &answer, bool withTimeline) {
   const TrainingCandidate &best = answer.plans.front();
   double seconds = best.price.seconds, flops = cost::modelFlops(query.shape, query.globalBatch);
   Json account = accountOf(query);
@@ -202,7 +202,8 @@ std::string trainingAccount(const TrainingQuery &query, const TrainingAnswer &an
   account["tokens_per_second"] = double(query.globalBatch * query.shape.sequence) / seconds;
   account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
   account["plan"] = planOf(best);
-  account["timeline"] = timelineOf(best.price);
+  if (withTimeline)
+    account["timeline"] = timelineOf(best.price);
   account["runners_up"] = Json::array();
   account["layouts"] = answer.layouts;
   account["priced"] = answer.priced;
@@ -219,7 +220,8 @@ std::string shortText(const GraphQuery &query, const GraphCandidate &plan) {
   return text + ",zero=" + std::string(cost::name(plan.sharding));
 }
 
-std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks) {
+std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, const BlockNames &blocks,
+                            bool withTimeline) {
   double seconds = answer.plans.front().price.seconds;
   double flops = 3 * query.model->forwardFlops() * double(query.globalBatch);
   Json account = accountOf(query);
@@ -229,7 +231,8 @@ std::string trainingAccount(const GraphQuery &query, const GraphAnswer &answer, 
   account["samples_per_second"] = double(query.globalBatch) / seconds;
   account["tflops_per_device"] = flops / seconds / double(query.devices) * 1e-12;
   account["plan"] = planOf(query, answer.plans.front(), blocks);
-  account["timeline"] = timelineOf(answer.plans.front().price);
+  if (withTimeline)
+    account["timeline"] = timelineOf(answer.plans.front().price);
   account["runners_up"] = Json::array();
   for (size_t i = 1; i < answer.plans.size(); ++i)
     account["runners_up"].push_back(planOf(query, answer.plans[i], blocks));

@@ -79,7 +79,7 @@ public:
     limit = memoryLimit(limits);
   }
 
-  Result<GraphAnswer> run() {
+  tl::expected<GraphAnswer, NoPlan> run() {
     GraphAnswer answer;
     for (int64_t samples : divisorsOf(query.globalBatch))
       if (!query.microbatch || *query.microbatch == samples)
@@ -88,8 +88,7 @@ public:
             if ((!query.schedule || *query.schedule == schedule) && (!query.sharding || *query.sharding == sharding))
               add(answer, {samples, query.globalBatch / samples, schedule, sharding});
     if (answer.plans.empty())
-      return error("training plan: nothing that was allowed fits the memory of " + std::to_string(query.devices) + " " +
-                   query.machine->device().name + "; use more devices, a smaller batch, or force less");
+      return tl::unexpected<NoPlan>(whyNone());
     std::sort(answer.plans.begin(), answer.plans.end(), [](const GraphCandidate &a, const GraphCandidate &b) {
       return std::tuple(a.price.seconds, a.microbatches, a.stages.size()) <
              std::tuple(b.price.seconds, b.microbatches, b.stages.size());
@@ -101,6 +100,21 @@ public:
   }
 
 private:
+  /// Whether any memory would do shows where there is no limit.
+  NoPlan whyNone() const {
+    GraphQuery unlimited = query;
+    unlimited.fit = cost::Fit::DoesNot;
+    bool lacksMemory = query.fit != cost::Fit::DoesNot && planGraph(unlimited).has_value();
+    std::string devices = std::to_string(query.devices);
+    if (lacksMemory)
+      return {Error{"training plan: nothing that was allowed fits the memory of " + devices + " " +
+                    query.machine->device().name + "; use more devices, a smaller batch, or force less"},
+              true};
+    return Error{"training plan: no layout of " + devices + " devices and a global batch of " +
+                 std::to_string(query.globalBatch) +
+                 " meets the choices that were forced; force fewer, or choose numbers that divide"};
+  }
+
   void add(GraphAnswer &answer, const GraphFrame &frame) {
     tables.clear();
     StageProblem problem = problemOf(frame);
@@ -264,11 +278,12 @@ private:
 
 } // namespace
 
-Result<GraphAnswer> planGraph(const GraphQuery &query) {
+tl::expected<GraphAnswer, NoPlan> planGraph(const GraphQuery &query) {
   if (query.devices < 1 || query.devices > query.machine->maxDevices() || query.globalBatch < 1)
-    return error("training plan: " + std::to_string(query.devices) + " devices and a global batch of " +
-                 std::to_string(query.globalBatch) + "; give 1 to " + std::to_string(query.machine->maxDevices()) +
-                 " devices of machine '" + query.machine->name + "' and a batch of at least 1");
+    return tl::unexpected<NoPlan>(Error{"training plan: " + std::to_string(query.devices) +
+                                        " devices and a global batch of " + std::to_string(query.globalBatch) +
+                                        "; give 1 to " + std::to_string(query.machine->maxDevices()) +
+                                        " devices of machine '" + query.machine->name + "' and a batch of at least 1"});
   return GraphPlanner(query).run();
 }
 

@@ -99,17 +99,19 @@ std::vector<Frame> mixedSeeds(const TrainingQuery &query, Cells &cells, const st
 }
 
 /// Why there is no plan: whether any memory would do.
-Error whyNone(const TrainingQuery &query, bool anyFrames) {
+NoPlan whyNone(const TrainingQuery &query, bool anyFrames) {
   TrainingQuery unlimited = query;
   unlimited.fit = cost::Fit::DoesNot;
   Cells cells(unlimited);
   if (!anyFrames && enumerateFrames(unlimited, cells).empty())
-    return {"training plan: no layout of " + std::to_string(query.devices) + " devices and a global batch of " +
-            std::to_string(query.globalBatch) +
-            " meets the choices that were forced, the batch and the heads; force fewer, or choose numbers that divide"};
-  return {"training plan: nothing fits the memory of " + std::to_string(query.devices) + " " +
-          query.machine->device().name + " (" + std::to_string(query.machine->device().memoryBytes >> 20) +
-          " MiB each); use more devices, or force less"};
+    return Error{
+        "training plan: no layout of " + std::to_string(query.devices) + " devices and a global batch of " +
+        std::to_string(query.globalBatch) +
+        " meets the choices that were forced, the batch and the heads; force fewer, or choose numbers that divide"};
+  return {Error{"training plan: nothing fits the memory of " + std::to_string(query.devices) + " " +
+                query.machine->device().name + " (" + std::to_string(query.machine->device().memoryBytes >> 20) +
+                " MiB each); use more devices, or force less"},
+          /*lacksMemory=*/true};
 }
 
 double lowerBoundOf(const TrainingQuery &query, const Cells &cells) {
@@ -121,9 +123,9 @@ double lowerBoundOf(const TrainingQuery &query, const Cells &cells) {
 
 } // namespace
 
-Result<TrainingAnswer> planTraining(const TrainingQuery &query) {
+tl::expected<TrainingAnswer, NoPlan> planTraining(const TrainingQuery &query) {
   if (Status status = checkQuery(query); !status)
-    return tl::unexpected<Error>(status.error());
+    return tl::unexpected<NoPlan>(status.error());
   Cells cells(query);
   std::vector<Frame> frames = enumerateFrames(query, cells);
   TrainingAnswer answer;
@@ -147,7 +149,7 @@ Result<TrainingAnswer> planTraining(const TrainingQuery &query) {
   }
   answer.plans = ranking.take();
   if (answer.plans.empty())
-    return tl::unexpected<Error>(whyNone(query, !frames.empty()));
+    return tl::unexpected<NoPlan>(whyNone(query, !frames.empty()));
   answer.lowerBound = lowerBoundOf(query, cells);
   return answer;
 }

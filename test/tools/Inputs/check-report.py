@@ -118,7 +118,7 @@ def main(page_file, account_file, *sections):
         expected = check_training(account)
     elif "points" in account:
         points = [point for point in account["points"] if "problem" not in point]
-        for key in ("predicted_seconds", "throughput", "memory_bytes", "cost_per_hour", "cost_per_million"):
+        for key in ("predicted_seconds", "throughput", "memory_bytes", "cost_per_hour", "cost_per_step", "cost_per_million"):
             expected[key] = [point[key] for point in points if key in point]
     else:
         expected = {"predicted_seconds": [account["predicted_seconds"]], "lower_bound_seconds": [account["lower_bound_seconds"]],

@@ -87,6 +87,15 @@ TEST_F(GraphPlannerTest, RefusesWhatDoesNotFit) {
   auto answer = planGraph(query);
   ASSERT_FALSE(answer);
   EXPECT_NE(answer.error().message.find("fits the memory"), std::string::npos);
+  EXPECT_TRUE(answer.error().lacksMemory);
+  machine.devices[0].memoryBytes = int64_t(1) << 40;
+  query.stages = 1000;
+  answer = planGraph(query);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("meets the choices that were forced"), std::string::npos)
+      << answer.error().message;
+  EXPECT_FALSE(answer.error().lacksMemory);
+  query.stages = {};
   query.devices = 0;
   EXPECT_FALSE(planGraph(query));
 }

@@ -173,11 +173,13 @@ TEST_F(TrainingPlannerTest, SaysWhyThereIsNoPlan) {
   auto answer = planTraining(query);
   ASSERT_FALSE(answer);
   EXPECT_NE(answer.error().message.find("no layout of 8 devices"), std::string::npos) << answer.error().message;
+  EXPECT_FALSE(answer.error().lacksMemory);
   query.pins.tp = {};
   machine.devices[0].memoryBytes = 1000000;
   answer = planTraining(query);
   ASSERT_FALSE(answer);
   EXPECT_NE(answer.error().message.find("nothing fits the memory"), std::string::npos) << answer.error().message;
+  EXPECT_TRUE(answer.error().lacksMemory);
   query.devices = 1 << 30;
   EXPECT_FALSE(planTraining(query));
 }
