@@ -1,5 +1,6 @@
 #include "mpopt/Planning/Options.h"
 
+#include <algorithm>
 #include <charconv>
 #include <set>
 
@@ -68,6 +69,10 @@ Result<Strategy> parseStrategy(std::string_view text) {
       return bad("'" + std::string(item) + "' gives no number");
     std::string_view key = trim(item.substr(0, equals)), value = trim(item.substr(equals + 1));
     int64_t *number = numberOf(strategy, key);
+    constexpr std::string_view kOfTraining[] = {"cp", "interleave", "zero", "recompute", "schedule"};
+    if (std::ranges::find(kOfTraining, key) != std::end(kOfTraining))
+      return error("strategy '" + std::string(text) + "': '" + std::string(key) +
+                   "' is for training plans (mpopt plan --train); leave it out");
     if (!number)
       return bad("there is no role '" + std::string(key) + "'");
     if (!seen.insert(key).second)

@@ -49,9 +49,9 @@ void writeCard(raw_ostream &os, const json::Object &block, double pass, StringRe
   writeMeter(os, count * compute, count * communication, most, 246);
   os << "<div>" << secondsText(whole) << " <span class=\"muted\">(" << percentText(whole, pass) << " of " << passWord
      << (count > 1 ? ", " + secondsText(compute + communication) + " each" : "")
-     << ")</span></div><div class=\"muted\">" << plain(number(block, "operators")) << " operators"
-     << (count > 1 ? " each" : "") << ", weights " << bytesText(number(block, "weights_bytes")) << "<br>"
-     << escaped(collectivesOf(block)) << "</div></div>\n";
+     << ")</span></div><div class=\"muted\">" << operatorsText(number(block, "operators")) << (count > 1 ? " each" : "")
+     << ", weights " << bytesText(number(block, "weights_bytes")) << "<br>" << escaped(collectivesOf(block))
+     << "</div></div>\n";
 }
 
 /// Small blocks between large ones are told together, so that models with hundreds stay readable.
@@ -66,7 +66,7 @@ void writeSmall(raw_ostream &os, const std::vector<const json::Object *> &blocks
   }
   os << "<div class=\"block\" title=\"" << names << "\"><div class=\"name\">" << blocks.size()
      << " small blocks</div><div>" << secondsText(seconds) << " <span class=\"muted\">(" << percentText(seconds, pass)
-     << " of " << passWord << ")</span></div><div class=\"muted\">" << plain(operators) << " operators</div></div>\n";
+     << " of " << passWord << ")</span></div><div class=\"muted\">" << operatorsText(operators) << "</div></div>\n";
 }
 
 std::string runnerUpText(const json::Object &layout, double pass) {

@@ -79,6 +79,8 @@ std::string plain(double value) {
   return trimmed == "-0" ? "0" : trimmed.str();
 }
 
+std::string operatorsText(double count) { return plain(count) + (count == 1 ? " operator" : " operators"); }
+
 std::string coordinate(double value) { return plain(std::round(value * 100) / 100); }
 
 std::string figure(StringRef key, double value, StringRef text) {

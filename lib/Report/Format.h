@@ -17,6 +17,9 @@ std::string bytesText(double bytes);
 std::string countText(double count);
 std::string percentText(double part, double whole);
 
+/// "1 operator", "2 operators".
+std::string operatorsText(double count);
+
 /// Digits of a coordinate in a drawing: at most two after the point.
 std::string coordinate(double value);
 

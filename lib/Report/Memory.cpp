@@ -30,17 +30,19 @@ struct Scale {
   bool showsWeights;
 };
 
-/// The outline of the run-time memory above the weights: the most of each column of pixels.
+/// The outline of the run-time memory above the weights, which changes from instruction to instruction; of each column of pixels the most.
 std::string outline(const json::Object &lane, const Plot &plot, double weights, double seconds) {
   const json::Array &times = list(lane, "seconds"), &bytes = list(lane, "work_bytes");
   double column = -1, highest = 0, last = 0;
   std::string path;
+  auto level = [&](double work) { return "V" + coordinate(plot.y(weights + work)); };
   auto flush = [&] {
     if (column < 0)
       return;
-    if (path.empty())
-      path = "M" + coordinate(column) + " " + coordinate(plot.y(weights));
-    path += "L" + coordinate(column) + " " + coordinate(plot.y(weights + highest)) + "H" + coordinate(column + 1);
+    path += (path.empty() ? "M" + coordinate(column) + " " + coordinate(plot.y(weights)) : "H" + coordinate(column)) +
+            level(highest);
+    if (last != highest)
+      path += "H" + coordinate(column + 1) + level(last);
   };
   for (size_t i = 0; i < times.size() && i < bytes.size(); ++i) {
     double x = std::floor(plot.x(times[i].getAsNumber().value_or(0)));
@@ -53,10 +55,7 @@ std::string outline(const json::Object &lane, const Plot &plot, double weights, 
     highest = std::max(highest, last);
   }
   flush();
-  double end = plot.x(seconds);
-  return path.empty() ? path
-                      : path + "V" + coordinate(plot.y(weights + last)) + "H" + coordinate(end) + "V" +
-                            coordinate(plot.y(weights)) + "Z";
+  return path.empty() ? path : path + "H" + coordinate(plot.x(seconds)) + level(0) + "Z";
 }
 
 void writeLane(const json::Object &account, const json::Object &lane, const Scale &scale, double height,

@@ -109,7 +109,7 @@ private:
   /// Weights and results of the operators [first, first + count).
   void writeOperators(const std::string &name, double first, double count) {
     os << "<details" << (count > kManyOperators ? "" : " open") << "><summary><h3>" << name
-       << "</h3> <span class=\"muted\">" << plain(count) << " operators</span></summary>\n";
+       << "</h3> <span class=\"muted\">" << operatorsText(count) << "</span></summary>\n";
     auto within = [&](const json::Object &entry) {
       double number = report::number(entry, "operator");
       return number >= first && number < first + count;

@@ -27,6 +27,9 @@ double memoryLimit(const TrainingQuery &query);
 /// stages for equal and memory for evenly used, both of which no plan betters by much.
 std::vector<Frame> enumerateFrames(const TrainingQuery &query, Cells &cells);
 
+/// What of the query's pins contradicts its shape, its devices, its batch or other pins, whatever is not pinned; nothing where they may hold.
+Status checkPins(const TrainingQuery &query);
+
 /// Ascending divisors.
 std::vector<int64_t> divisorsOf(int64_t number);
 

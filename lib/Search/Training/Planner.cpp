@@ -100,6 +100,8 @@ std::vector<Frame> mixedSeeds(const TrainingQuery &query, Cells &cells, const st
 
 /// Why there is no plan: whether any memory would do.
 NoPlan whyNone(const TrainingQuery &query, bool anyFrames) {
+  if (Status pins = checkPins(query); !pins)
+    return pins.error();
   TrainingQuery unlimited = query;
   unlimited.fit = cost::Fit::DoesNot;
   Cells cells(unlimited);
