@@ -79,8 +79,8 @@ struct PlanReport {
   double lowerBoundSeconds = 0;    ///< No plan takes less, by the same cost model.
   int64_t memoryBytes = 0;         ///< Most that one device holds at a time.
   int64_t weightBytes = 0;         ///< Of that, weights and other values computed once.
-  bool lacksMemory = false; ///< Where there is no plan: whether it is the devices' memory that all of them exceed.
-  std::vector<OpReport> ops;       ///< In the order of the program.
+  bool lacksMemory = false;  ///< Where there is no plan: whether it is the devices' memory that all of them exceed.
+  std::vector<OpReport> ops; ///< In the order of the program.
   std::vector<BlockReport> blocks; ///< The same by blocks; only with PlanOptions::explain.
 };
 
