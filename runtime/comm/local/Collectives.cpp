@@ -1,4 +1,5 @@
 #include "comm/local/Collectives.h"
+#include "comm/local/Exchange.h"
 #include "comm/local/Meeting.h"
 #include "comm/local/Moves.h"
 #include "comm/local/Reduce.h"
@@ -54,7 +55,7 @@ protected:
   std::vector<const std::byte *> direct, from; // one per member
 };
 
-/// all_gather, all_to_all, permute, halo: boxes of the members' operands are copied into the result.
+/// all_gather, all_to_all: boxes of the members' operands are copied into the result.
 class MoveCollective : public LocalCollective {
 public:
   template <typename... Args>
@@ -180,6 +181,9 @@ Result<LaunchPtr> makeLocalCollective(const LocalFabric &fabric, uint32_t rank, 
                                             instruction, operands);
   case plan::CollectiveKind::reduce_scatter:
     return std::make_unique<ReduceScatter>(reduce, call, fabric, rank, progress, call, instruction, operands);
+  case plan::CollectiveKind::permute:
+  case plan::CollectiveKind::halo:
+    return makeExchange(fabric, rank, progress, call, instruction, operands);
   default:
     return std::make_unique<MoveCollective>(call, fabric, rank, progress, call, instruction, operands);
   }

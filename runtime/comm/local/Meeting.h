@@ -7,6 +7,11 @@
 
 namespace mpopt::runtime {
 
+/// What a member announces: its step and the number of its collective.
+uint64_t announcement(const Progress &progress, uint32_t sequence);
+/// The error where `rank` announced something else than this member.
+Status mismatch(uint32_t rank, uint64_t theirs, uint64_t mine);
+
 /// One rank's view of its group in one collective: who the members are and where they meet.
 class Meeting {
 public:
@@ -26,7 +31,6 @@ public:
   Status meet() { return arrive(), await(); }
 
 private:
-  uint64_t announcement() const;
   bool waitForOthers(uint32_t meetingsBefore) const;
   Status compare(unsigned slot, uint64_t mine) const;
 

@@ -13,6 +13,8 @@ Moves Moves::of(const plan::Collective &call, const BufferView &source, const Bu
   moves.resultShape = result.shape;
   moves.elementBytes = sizeOf(source.dtype);
   moves.streams = result.bytes >= leastStreamedBytes();
+  if (*elementCount(result.shape) == 0)
+    return moves; // the sizes of what is empty may be huge
   std::vector<int64_t> origin(source.shape.size());
   switch (call.kind()) {
   case plan::CollectiveKind::all_gather:
