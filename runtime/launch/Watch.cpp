@@ -14,9 +14,9 @@
 namespace mpopt::runtime {
 namespace {
 
-constexpr int kLookMilliseconds = 20;
+constexpr int kLookMilliseconds = 10;
 /// How long processes may take to stop by themselves once one has failed.
-constexpr double kProcessGraceSeconds = 0.05;
+constexpr double kProcessGraceSeconds = 0.03;
 
 double secondsSince(int64_t then) { return static_cast<double>(now() - then) * 1e-9; }
 
