@@ -1,5 +1,6 @@
 // Elementwise operators, constants and casts.
 #include "Evaluators.h"
+#include "Wrap.h"
 #include <cmath>
 
 using namespace mlir;
@@ -41,22 +42,6 @@ template <typename Op, typename F> void addBinary(Evaluators &to, F f) {
     });
   });
 }
-
-struct Wrap {
-  // Integer arithmetic wraps.
-  static int64_t add(int64_t a, int64_t b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-  }
-  static int64_t sub(int64_t a, int64_t b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
-  }
-  static int64_t mul(int64_t a, int64_t b) {
-    return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-  }
-  static double add(double a, double b) { return a + b; }
-  static double sub(double a, double b) { return a - b; }
-  static double mul(double a, double b) { return a * b; }
-};
 
 // Padding may hold anything, so division by zero must not trap.
 int64_t divide(int64_t a, int64_t b) { return b == 0 ? kGarbage : b == -1 ? Wrap::sub(int64_t(0), a) : a / b; }

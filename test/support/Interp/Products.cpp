@@ -1,5 +1,6 @@
 // Matrix products, attention, rotary embedding.
 #include "Evaluators.h"
+#include "Wrap.h"
 #include <cmath>
 
 using namespace mlir;
@@ -19,7 +20,7 @@ void matmul(nn::MatmulOp, Operands in, Results out) {
       if (out[0].isFloat())
         out[0].floats[i] += in[0]->floats[a] * in[1]->floats[b];
       else
-        out[0].ints[i] += in[0]->ints[a] * in[1]->ints[b];
+        out[0].ints[i] = Wrap::add(out[0].ints[i], Wrap::mul(in[0]->ints[a], in[1]->ints[b]));
     }
   });
 }

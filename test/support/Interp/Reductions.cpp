@@ -1,6 +1,7 @@
 // Reductions, selections along an axis, running sums.
 #include "Evaluators.h"
 #include "Reduce.h"
+#include "Wrap.h"
 
 using namespace mlir;
 using namespace mpopt;
@@ -23,9 +24,9 @@ double mpopt::interp::identityOf(shd::ReduceKind kind) {
 void mpopt::interp::reduceInto(shd::ReduceKind kind, Tensor &into, int64_t i, const Tensor &from, int64_t j) {
   auto apply = [&](auto &a, auto b) {
     if (kind == shd::ReduceKind::Sum)
-      a = a + b;
+      a = Wrap::add(a, b);
     else if (kind == shd::ReduceKind::Prod)
-      a = a * b;
+      a = Wrap::mul(a, b);
     else if (a != a || b != b) // NaN wins
       a = a != a ? a : b;
     else

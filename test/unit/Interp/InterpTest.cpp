@@ -43,6 +43,26 @@ TEST_F(InterpTest, Matmul) {
   EXPECT_THAT(out[0].floats, ElementsAre(17, 39));
 }
 
+TEST_F(InterpTest, IntegersWrap) {
+  interp::Tensor large = interp::Tensor::zeros(IntegerType::get(&context, 64), {1, 2});
+  large.ints = {INT64_MAX, INT64_MAX};
+  auto out =
+      run(R"(func.func @main(%a: tensor<1x2xi64>) -> (tensor<1xi64>, tensor<1xi64>, tensor<1x2xi64>, tensor<1x1xi64>) {
+    %0 = nn.reduce sum %a [1] : tensor<1x2xi64>
+    %1 = nn.reduce prod %a [1] : tensor<1x2xi64>
+    %2 = nn.cum_sum %a {axis = 1} : tensor<1x2xi64>
+    %3 = nn.transpose %a [1, 0] : tensor<1x2xi64>
+    %4 = nn.matmul %a, %3 : tensor<1x2xi64>, tensor<2x1xi64>
+    return %0, %1, %2, %4 : tensor<1xi64>, tensor<1xi64>, tensor<1x2xi64>, tensor<1x1xi64>
+  })",
+          {large});
+  ASSERT_EQ(out.size(), 4u);
+  EXPECT_THAT(out[0].ints, ElementsAre(-2));
+  EXPECT_THAT(out[1].ints, ElementsAre(1));
+  EXPECT_THAT(out[2].ints, ElementsAre(INT64_MAX, -2));
+  EXPECT_THAT(out[3].ints, ElementsAre(2));
+}
+
 TEST_F(InterpTest, RoundsToTheElementType) {
   auto out = run(R"(func.func @main(%a: tensor<1xf32>) -> tensor<1xf32> {
     %0 = nn.exp %a : tensor<1xf32>
