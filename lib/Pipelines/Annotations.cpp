@@ -1,12 +1,14 @@
 //===- Annotations.cpp - Between plans and ONNX's multi-device annotations ===//
 //
 // ONNX lists, per shard of a tensor, the devices that hold it. A mesh says the same by axes: device numbers are positions in row-major order, so a
-// shard's number along a dimension is a sum of coordinates times strides.
+// shard's number along a dimension is a sum of coordinates times strides. The stages of a pipeline are equal runs of devices, each of which is such a
+// mesh; the devices of an operator that every stage computes are those of all stages.
 //
 //===----------------------------------------------------------------------===//
 
 #include "Annotations.h"
 #include "Timeline.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
 #include <map>
@@ -151,7 +153,8 @@ private:
 class AnnotationMaker {
 public:
   AnnotationMaker(ModuleOp planned, ArrayRef<NodeTensors> nodes)
-      : main(planned.lookupSymbol<func::FuncOp>("main")), mesh(shd::getMesh(planned).getMesh()) {
+      : main(planned.lookupSymbol<func::FuncOp>("main")), mesh(shd::getMesh(planned).getMesh()),
+        stages(shd::getStages(planned)) {
     for (const NodeTensors &node : nodes)
       byName.try_emplace(node.node, &node);
     for (shd::MeshAxisAttr axis : mesh.getAxes())
@@ -162,7 +165,7 @@ public:
 
   Annotations run() {
     result.configuration = "mpopt";
-    result.devices = mesh.getNumDevices();
+    result.devices = mesh.getNumDevices() * stages;
     for (Operation &op : main.getBody().front().without_terminator())
       if (!llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
         add(&op);
@@ -175,6 +178,8 @@ private:
     const NodeTensors *node = byName.lookup(name);
     if (!node)
       return;
+    auto marked = op->getAttrOfType<IntegerAttr>(shd::kStageAttr);
+    stage = marked ? std::optional(marked.getInt()) : std::nullopt;
     auto shardings = [&](StringRef attr) {
       return llvm::to_vector(op->getAttrOfType<ArrayAttr>(attr).getAsRange<shd::ShardingAttr>());
     };
@@ -207,6 +212,7 @@ private:
     auto [at, isNew] = numbers.try_emplace(node.node, result.nodes.size());
     if (isNew)
       result.nodes.push_back({node.node, {}, {}});
+    result.nodes[at->second].stage = stage;
     result.nodes[at->second].tensors.push_back(annotationOf(tensor, sharding, cast<RankedTensorType>(type)));
   }
 
@@ -235,13 +241,16 @@ private:
       for (ArrayRef<unsigned> axes : axesOfDims)
         for (unsigned axis : axes)
           shard = shard * sizes[axis] + at[axis];
-      annotation.devices[shard].push_back(device);
+      for (int64_t number = stage.value_or(0); number <= stage.value_or(stages - 1); ++number)
+        annotation.devices[shard].push_back(number * mesh.getNumDevices() + device);
     }
     return annotation;
   }
 
   func::FuncOp main;
-  shd::MeshAttr mesh;
+  shd::MeshAttr mesh; // of each stage
+  int64_t stages;
+  std::optional<int64_t> stage; // of the operator at hand; none where each stage has it that uses it
   SmallVector<int64_t> sizes;
   llvm::StringMap<const NodeTensors *> byName;
   llvm::StringMap<Operation *> lastOfNode;
@@ -249,6 +258,35 @@ private:
   llvm::StringMap<size_t> numbers; // by node: its place in the result
   Annotations result;
 };
+
+/// How many stages a configuration has; 1 where it says nothing of stages.
+int64_t stagesOf(const Annotations &annotations) {
+  int64_t last = 0;
+  for (const NodeAnnotation &node : annotations.nodes)
+    last = std::max(last, node.stage.value_or(0));
+  return last + 1;
+}
+
+/// Numbers the devices of each stage from 0 on; those of what belongs to no stage are left as the first stage has them. False where a node names
+/// devices that are not its stage's.
+bool toOneStage(Annotations &annotations, int64_t stages) {
+  if (stages == 1)
+    return true;
+  if (annotations.devices % stages != 0)
+    return false;
+  int64_t size = annotations.devices / stages;
+  for (NodeAnnotation &node : annotations.nodes)
+    for (TensorAnnotation &tensor : node.tensors)
+      for (std::vector<int64_t> &shard : tensor.devices)
+        if (node.stage) {
+          for (int64_t &device : shard)
+            if ((device -= *node.stage * size) < 0 || device >= size)
+              return false;
+        } else {
+          std::erase_if(shard, [&](int64_t device) { return device >= size; });
+        }
+  return true;
+}
 
 } // namespace
 
@@ -266,18 +304,28 @@ Result<AnnotationPins> annotationPins(const std::string &model, const planning::
                      std::to_string(plan.devices) + "; its annotations are ignored";
     return result;
   }
-  auto mesh = machine::makeMesh(*plan.machine, plan.devices);
+  int64_t stages = stagesOf(*chosen), own = plan.strategy ? plan.strategy->stages : stages;
+  if (stages != own || !toOneStage(*chosen, stages)) {
+    result.warning = stages != own ? "the model's annotations are for " + std::to_string(stages) +
+                                         " pipeline stages, not for " + std::to_string(own) + "; they are ignored"
+                                   : "the annotations' pipeline stages are no equal runs of devices, one after the "
+                                     "other; the annotations are ignored";
+    return result;
+  }
+  auto mesh = machine::makeMesh(*plan.machine, plan.devices / stages);
   auto nodes = readNodes(model);
   if (!mesh || !nodes)
     return result; // planning and importing say why
   PinMaker maker(*mesh, *nodes);
-  bool staged = false;
   for (const NodeAnnotation &node : chosen->nodes) {
     maker.add(node, result.pins);
-    staged |= node.stage.value_or(0) != 0;
+    if (stages > 1 && node.stage)
+      result.stages.push_back({node.node, *node.stage});
   }
-  if (staged)
-    result.warning = "the annotations' pipeline stages are ignored: all operators run on all devices";
+  if (stages > 1 && !plan.strategy) {
+    result.strategy.emplace().stages = stages;
+    result.strategy->hasRoles = false;
+  }
   return result;
 }
 

@@ -7,6 +7,9 @@ namespace mpopt {
 
 struct AnnotationPins {
   std::vector<planning::NodePin> pins;
+  std::vector<planning::StagePin> stages;
+  /// The pipeline that the stages are of, where the options have none.
+  std::optional<planning::Strategy> strategy;
   std::string warning; ///< What of the annotations cannot be taken over; empty where all is.
 };
 

@@ -152,6 +152,9 @@ private:
     if (!pins->warning.empty())
       module.emitWarning() << pins->warning;
     plan.nodePins = std::move(pins->pins);
+    plan.stagePins = std::move(pins->stages);
+    if (pins->strategy)
+      plan.strategy = options.plan.strategy = pins->strategy;
     return success();
   }
 

@@ -2,6 +2,7 @@
 #include "Cuts.h"
 #include "Layouts.h"
 #include "mpopt/Dialect/Shd/Stages.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 
@@ -60,7 +61,12 @@ public:
                    " pipeline stages; choose a smaller pp");
     findFloating();
     makeChain();
-    auto cuts = chooseCuts(chain, stages, microbatches, goal(), memoryLimit);
+    auto cuts = pinnedCuts(memoryLimit);
+    if (!cuts && !options.stagePins.empty())
+      main.emitWarning() << "the pipeline stages that the model's annotations ask for cannot be had (they are no "
+                         << stages << " runs of operators that fit into memory); they are ignored";
+    if (!cuts)
+      cuts = chooseCuts(chain, stages, microbatches, goal(), memoryLimit);
     report.lacksMemory = !cuts;
     if (!cuts)
       return error("every way to cut the model into " + std::to_string(stages) +
@@ -141,6 +147,40 @@ private:
       }
     for (int64_t bytes : chain.crossingBytes)
       chain.transferSeconds.push_back(transfer.seconds(bytes));
+  }
+
+  /// The cuts that pins ask for; between the last operator that is pinned to one stage and the first that is to the next, where least crosses.
+  std::optional<std::vector<size_t>> pinnedCuts(int64_t memoryLimit) {
+    llvm::StringMap<int64_t> wanted;
+    for (const StagePin &pin : options.stagePins)
+      wanted.try_emplace(pin.node, pin.stage);
+    std::vector<size_t> cuts;
+    int64_t stage = 0, last = -1;
+    for (const StagedOp &op : ops) {
+      auto pin = wanted.find(op.report->node);
+      if (op.floats || pin == wanted.end())
+        continue;
+      if (pin->second < stage || pin->second > stage + 1)
+        return std::nullopt;
+      if (pin->second > stage) {
+        if (last < 0)
+          return std::nullopt;
+        cuts.push_back(leastCrossing(last + 1, op.place));
+        ++stage;
+      }
+      last = op.place;
+    }
+    bool good = stage + 1 == stages && !cuts.empty() && costOfCuts(chain, cuts).maxBytes <= memoryLimit;
+    return good ? std::optional(cuts) : std::nullopt;
+  }
+
+  /// Of the places [first, last], the last one before which fewest bytes cross.
+  size_t leastCrossing(int64_t first, int64_t last) const {
+    int64_t best = last;
+    for (int64_t place = last; place >= first; --place)
+      if (chain.crossingBytes[place] < chain.crossingBytes[best])
+        best = place;
+    return static_cast<size_t>(best);
   }
 
   void mark(const std::vector<size_t> &cuts) {

@@ -82,6 +82,12 @@ struct NodePin {
   std::vector<Dim> dims; ///< Dimensions that are not listed are whole.
 };
 
+/// The pipeline stage that a model's own annotations ask for, of all operators of a node.
+struct StagePin {
+  std::string node;
+  int64_t stage = 0;
+};
+
 /// A whole plan that is to be made again, as an account (--json) has it. Shardings are texts of shardingText().
 struct FixedPlan {
   struct Operator {
@@ -111,6 +117,8 @@ struct PlanOptions {
   std::optional<Strategy> strategy;
   std::vector<Pin> pins;
   std::vector<NodePin> nodePins;
+  /// Where the strategy has stages. Those that do not make runs of operators, or too large ones, are ignored, with a warning.
+  std::vector<StagePin> stagePins;
   /// The plan to make again; what it does not hold any more is an error.
   std::optional<FixedPlan> fixed;
   /// Bytes that a plan may use per device; the machine's when not given.

@@ -10,6 +10,8 @@ assert model.ir_version >= 11
 for configuration in model.configuration:
     print(f"configuration {configuration.name} of {configuration.num_devices} devices")
     assert configuration.num_devices == devices
+stages = 1 + max((given.pipeline_stage for node in model.graph.node for given in node.device_configurations), default=0)
+size = devices // stages
 for node in model.graph.node:
     for given in node.device_configurations:
         assert given.configuration_id in {configuration.name for configuration in model.configuration}
@@ -18,7 +20,10 @@ for node in model.graph.node:
             assert spec.tensor_name in [*node.input, *node.output], (node.name, spec.tensor_name)
             groups = {entry.key: list(entry.value) for entry in spec.index_to_device_group_map}
             held = [device for place in spec.device for device in groups.get(place, [place])]
-            assert sorted(held) == list(range(devices)), (node.name, spec.tensor_name, held)
+            stage = given.pipeline_stage if given.HasField("pipeline_stage") else None
+            own = range(devices) if stage is None else range(stage * size, (stage + 1) * size)
+            assert sorted(held) == list(own), (node.name, spec.tensor_name, held)
             dims = [(dim.axis, [part.num_shards for part in dim.simple_sharding]) for dim in spec.sharded_dim]
             texts.append(f"{spec.tensor_name} {dims}")
-        print(f"{node.name}: {', '.join(texts)}")
+        stage = f"stage {given.pipeline_stage}: " if given.HasField("pipeline_stage") else ""
+        print(f"{node.name}: {stage}{', '.join(texts)}")
