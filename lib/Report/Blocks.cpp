@@ -26,10 +26,9 @@ std::string collectivesOf(const json::Object &object) {
   return result.empty() ? "no collectives" : result;
 }
 
-void writeMeter(raw_ostream &os, double compute, double communication, double whole, double width) {
+void writeMeter(raw_ostream &os, double compute, double communication, double whole) {
   auto share = [&](double part) { return coordinate(whole > 0 ? 100 * part / whole : 0); };
-  os << "<span class=\"meter\" style=\"width:" << coordinate(width)
-     << "px\"><i class=\"k-compute\" style=\"width:" << share(compute)
+  os << "<span class=\"meter\" style=\"width:100%\"><i class=\"k-compute\" style=\"width:" << share(compute)
      << "%\"></i><i class=\"k-all_reduce\" style=\"width:" << share(communication) << "%\"></i></span>";
 }
 
@@ -46,7 +45,7 @@ void writeCard(raw_ostream &os, const json::Object &block, double pass, StringRe
   if (count > 1)
     os << "<span class=\"times\">×" << plain(count) << "</span>";
   os << "<div class=\"name\">" << escaped(shortened(text(block, "name"), 60)) << "</div>";
-  writeMeter(os, count * compute, count * communication, most, 246);
+  writeMeter(os, count * compute, count * communication, most);
   os << "<div>" << secondsText(whole) << " <span class=\"muted\">(" << percentText(whole, pass) << " of " << passWord
      << (count > 1 ? ", " + secondsText(compute + communication) + " each" : "")
      << ")</span></div><div class=\"muted\">" << operatorsText(number(block, "operators")) << (count > 1 ? " each" : "")

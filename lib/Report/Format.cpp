@@ -97,6 +97,12 @@ const json::Array &list(const json::Object &object, StringRef key) {
   return array ? *array : kEmpty;
 }
 
+const json::Object &object(const json::Object &of, StringRef key) {
+  static const json::Object kEmpty;
+  const json::Object *found = of.getObject(key);
+  return found ? *found : kEmpty;
+}
+
 std::vector<double> ticks(double most, int count, bool binary) {
   if (binary && most >= 1024) {
     double unit = std::pow(1024, std::floor(std::log(most) / std::log(1024)));

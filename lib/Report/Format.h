@@ -26,10 +26,11 @@ std::string coordinate(double value);
 /// A number as the account has it, for people who read the page with a program: <b data-key="..." data-value="...">text</b>.
 std::string figure(llvm::StringRef key, double value, llvm::StringRef text);
 
-/// Members of an object; 0, "" or an empty list where there is none.
+/// Members of an object; 0, "" or an empty list or object where there is none.
 double number(const json::Object &object, llvm::StringRef key);
 std::string text(const json::Object &object, llvm::StringRef key);
 const json::Array &list(const json::Object &object, llvm::StringRef key);
+const json::Object &object(const json::Object &of, llvm::StringRef key);
 
 /// "0", "1.5": a number of an axis.
 std::string plain(double value);

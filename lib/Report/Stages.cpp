@@ -31,7 +31,7 @@ void writeRow(raw_ostream &os, const json::Object &account, const json::Object &
   double compute = number(stage, "compute_seconds"), communication = number(stage, "communication_seconds"),
          transfer = number(stage, "transfer_seconds");
   auto share = [&](double seconds) { return coordinate(most > 0 ? 100 * seconds / most : 0); };
-  os << "<tr><td>" << index << "</td><td>" << devicesText(stage) << "</td><td>"
+  os << "<tr><td>" << index << "</td><td class=\"op\">" << devicesText(stage) << "</td><td>"
      << operatorsText(number(stage, "operators")) << ", <code>" << escaped(shortened(text(stage, "first_node"), 48))
      << "</code> to <code>" << escaped(shortened(text(stage, "last_node"), 48)) << "</code></td><td class=\"n\">"
      << figure("stage_seconds", number(stage, "seconds"), secondsText(number(stage, "seconds")))

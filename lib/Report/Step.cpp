@@ -259,8 +259,8 @@ void writeLinks(const json::Object &account, raw_ostream &os) {
         axes += (axes.empty() ? "" : ", ") + text(*axis.getAsObject(), "name");
     if (axes.empty())
       axes = bytes > 0 ? "between stages" : "not used";
-    os << "<tr><td>" << escaped(text(link, "name")) << "</td><td>" << escaped(axes) << "</td><td class=\"n\">"
-       << bytesText(number(link, "total_bytes")) << "</td>";
+    os << "<tr><td class=\"op\">" << escaped(text(link, "name")) << "</td><td>" << escaped(axes)
+       << "</td><td class=\"n\">" << bytesText(number(link, "total_bytes")) << "</td>";
     if (staged)
       os << "<td class=\"n\">" << bytesText(number(link, "total_message_bytes")) << "</td>";
     os << "<td class=\"n\">" << figure("link_bytes", bytes, bytesText(bytes)) << "</td><td class=\"n\">"

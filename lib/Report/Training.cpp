@@ -1,6 +1,6 @@
 //===- Training.cpp - The page about a training plan ----------------------===//
 
-#include "Lanes.h"
+#include "Training.h"
 #include "Sections.h"
 #include "mpopt/Report/Report.h"
 
@@ -10,11 +10,6 @@ using llvm::StringRef;
 namespace mpopt::report {
 namespace {
 
-/// A part of a sum that is drawn as a bar.
-struct Part {
-  const char *key, *label, *style;
-};
-
 constexpr Part kTimes[] = {
     {"forward_seconds", "forward passes", "forward"},
     {"backward_seconds", "backward passes", "backward"},
@@ -22,27 +17,9 @@ constexpr Part kTimes[] = {
     {"sync_seconds", "gradients and parameters between replicas, as far as they are waited for", "all_reduce"},
     {"optimizer_seconds", "optimizer", "weights"}};
 
-constexpr Part kBytes[] = {
-    {"parameters_bytes", "weights", "weights"},          {"gradients_bytes", "gradients", "gradients"},
-    {"optimizer_bytes", "optimizer state", "optimizer"}, {"activations_bytes", "activations", "work"},
-    {"working_bytes", "working memory", "working"},      {"reserve_bytes", "reserved by the program", "other"}};
-
-const json::Object &object(const json::Object &of, StringRef key) {
-  static const json::Object kEmpty;
-  const json::Object *found = of.getObject(key);
-  return found ? *found : kEmpty;
-}
-
 void writeFigure(raw_ostream &os, StringRef label, StringRef value, StringRef extra) {
   os << "<div><div class=\"label\">" << label << "</div><div class=\"value\">" << value << "</div><div class=\"extra\">"
      << extra << "</div></div>\n";
-}
-
-void writeLegend(raw_ostream &os, llvm::ArrayRef<Part> parts) {
-  os << "<div class=\"legend\">";
-  for (const Part &part : parts)
-    os << "<span class=\"" << kindClass(part.style) << "\">" << part.label << "</span>";
-  os << "</div>\n";
 }
 
 int64_t devicesOf(const json::Object &stage) { return static_cast<int64_t>(number(stage, "devices")); }
@@ -61,8 +38,8 @@ public:
     writeSummary();
     writeTimes();
     writeStages();
-    writeTimeline();
-    writeMemory();
+    writePasses(account, os);
+    writeMemoryByKind(account, os);
     writeOthers();
   }
 
@@ -177,7 +154,7 @@ private:
 
   void writeStage(const json::Object &stage, size_t index, double most) {
     double busy = number(stage, "busy_seconds"), memory = number(stage, "memory_bytes");
-    os << "<tr><td>" << index << "</td><td>" << ranksOf(stage) << "</td><td>";
+    os << "<tr><td>" << index << "</td><td class=\"op\">" << ranksOf(stage) << "</td><td>";
     if (hasLayers())
       os << waysText(stage) << "</td><td>" << layersText(stage) << "</td><td>" << recomputedText(stage);
     else
@@ -238,144 +215,6 @@ private:
     os << "</table>\n";
   }
 
-  void writeTimeline() {
-    const json::Object &timeline = object(account, "timeline");
-    const json::Array &lanes = list(timeline, "stages");
-    openSection(os, "timeline", "One step over time");
-    os << "<p class=\"note\">The passes of each stage, as the schedule orders them: "
-       << figure("timeline", number(timeline, "seconds"), secondsText(number(timeline, "seconds")))
-       << " until the last one ends, then gradients and the optimizer. All devices of a stage do the same. "
-          "Numbers are those of microbatches.</p>\n";
-    if (list(*lanes.front().getAsObject(), "passes").empty()) {
-      os << "<p>There are " << plain(number(timeline, "passes")) << " passes, too many to show.</p>\n</section>\n";
-      return;
-    }
-    writePassLegend();
-    double end = std::max(number(account, "seconds"), number(timeline, "seconds"));
-    writeLanes(lanes, 0, end);
-    // Where there are many passes, those at the ends can be told apart only in drawings of their own.
-    constexpr double kPassesShown = 60, kEnough = 1.5;
-    double window = end * kPassesShown * static_cast<double>(lanes.size()) / number(timeline, "passes");
-    if (window * kEnough < end) {
-      os << "<h3>How it begins</h3>\n";
-      writeLanes(lanes, 0, window);
-      os << "<h3>How it ends</h3>\n";
-      writeLanes(lanes, end - window, end);
-    }
-    os << "</section>\n";
-  }
-
-  /// What happens between two times.
-  void writeLanes(const json::Array &lanes, double from, double to) {
-    auto count = static_cast<double>(lanes.size());
-    double row = std::clamp(600 / count, 10.0, 40.0), bottom = 4 + row * count;
-    openDrawing(os, kWidth, bottom + 22, "time line of a step");
-    Plot whole{kLabel, kWidth - 4, 4, bottom, to - from, 1};
-    writeTimeAxis(os, whole, from);
-    for (auto [index, lane] : llvm::enumerate(lanes)) {
-      double top = 4 + row * static_cast<double>(index);
-      writeStageLane(list(*lane.getAsObject(), "passes"), *stages[index].getAsObject(), index, from,
-                     {whole.left, whole.right, top + 1, top + row - (row > 20 ? 4 : 1), whole.xMost, 1});
-    }
-    os << "</svg>\n";
-  }
-
-  void writePassLegend() {
-    bool chunks = number(plan, "interleave") > 1, apart = text(plan, "schedule") == "zb-h1";
-    os << "<div class=\"legend\"><span class=\"k-forward\">forward</span>"
-       << (chunks ? "<span class=\"k-forward_odd\">forward, every second chunk</span>" : "")
-       << "<span class=\"k-backward\">backward" << (apart ? ", input gradients" : "") << "</span>"
-       << (chunks ? "<span class=\"k-backward_odd\">backward, every second chunk</span>" : "")
-       << (apart ? "<span class=\"k-weight_gradient\">weight gradients</span>" : "")
-       << "<span class=\"k-all_reduce\">gradients between replicas</span><span class=\"k-weights\">optimizer</span>"
-          "<span class=\"k-wait\">waiting</span></div>\n";
-  }
-
-  void writeStageLane(const json::Array &passes, const json::Object &stage, size_t index, double from,
-                      const Plot &plot) {
-    double height = plot.bottom - plot.top, middle = (plot.top + plot.bottom) / 2 + 4, end = 0;
-    os << "<text class=\"strong\" x=\"0\" y=\"" << coordinate(middle) << "\">stage " << index << "</text>\n";
-    writeRect(os, plot.left, plot.top, plot.right - plot.left, height, "k-wait");
-    LaneWriter lane(os, plot, from);
-    std::string numbers;
-    auto add = [&](double start, double seconds, const std::string &style, const std::string &title) {
-      double begin = std::max(start, from), stop = std::min(start + seconds, from + plot.xMost);
-      if (begin < stop)
-        lane.add(begin, stop - begin, style, title);
-    };
-    for (const json::Value &value : passes) {
-      const json::Array &pass = *value.getAsArray();
-      std::string kind = pass[0].getAsString()->str(), microbatch = plain(*pass[1].getAsNumber());
-      double start = *pass[3].getAsNumber(), seconds = *pass[4].getAsNumber();
-      bool odd = pass[2].getAsInteger().value_or(0) % 2 && kind != "weight_gradient";
-      add(start, seconds, kind + (odd ? "_odd" : ""),
-          kind + " of microbatch " + microbatch + " " + secondsText(seconds));
-      end = start + seconds;
-      constexpr double kDigit = 7, kLeastHeight = 13;
-      bool within = start >= from && end <= from + plot.xMost;
-      double x = plot.x(start - from), width = plot.x(end - from) - x;
-      if (within && height >= kLeastHeight && width > kDigit * static_cast<double>(microbatch.size()) + 3)
-        numbers += "<text class=\"on\" x=\"" + coordinate(x + width / 2) + "\" y=\"" + coordinate(middle) +
-                   "\" text-anchor=\"middle\">" + microbatch + "</text>\n";
-    }
-    double sync = number(stage, "sync_seconds"), optimizer = number(stage, "optimizer_seconds");
-    lane.flush();
-    add(end, sync, "all_reduce", "gradients between replicas " + secondsText(sync));
-    lane.flush();
-    add(end + sync, optimizer, "weights", "optimizer " + secondsText(optimizer));
-    lane.flush();
-    os << numbers;
-  }
-
-  void writeMemory() {
-    double limit = number(account, "device_bytes"), most = limit;
-    for (const json::Value &stage : stages)
-      most = std::max(most, number(*stage.getAsObject(), "memory_bytes"));
-    openSection(os, "memory", "Memory of each stage's devices");
-    writeLegend(os, kBytes);
-    auto count = static_cast<double>(stages.size());
-    double row = std::clamp(500 / count, 10.0, 30.0), bottom = 18 + row * count;
-    openDrawing(os, kWidth, bottom + 20, "memory by kind");
-    Plot plot{kLabel, kWidth - 4, 18, bottom, most * 1.04, 1};
-    for (double tick : ticks(plot.xMost, 10, /*binary=*/true))
-      writeTick(os, plot, tick, bytesText(tick));
-    for (auto [index, value] : llvm::enumerate(stages)) {
-      const json::Object &stage = *value.getAsObject();
-      double top = 18 + row * static_cast<double>(index), x = 0;
-      os << "<text class=\"strong\" x=\"0\" y=\"" << coordinate(top + row / 2 + 4) << "\">stage " << index
-         << "</text>\n";
-      for (const Part &part : kBytes) {
-        double bytes = number(stage, part.key);
-        if (bytes > 0)
-          writeRect(os, plot.x(x), top + 1, plot.x(bytes) - plot.left, row - (row > 20 ? 4 : 2), kindClass(part.style),
-                    std::string(part.label) + " " + bytesText(bytes));
-        x += bytes;
-      }
-    }
-    os << "<line class=\"limit\" x1=\"" << coordinate(plot.x(limit)) << "\" x2=\"" << coordinate(plot.x(limit))
-       << "\" y1=\"14\" y2=\"" << coordinate(bottom) << "\"/>\n<text class=\"limit-label\" x=\""
-       << coordinate(plot.x(limit) - 4) << "\" y=\"11\" text-anchor=\"end\">a device has " << bytesText(limit)
-       << "</text>\n</svg>\n";
-    writeBytes();
-    os << "</section>\n";
-  }
-
-  void writeBytes() {
-    os << "<table><tr><th>stage</th>";
-    for (const Part &part : kBytes)
-      os << "<th class=\"n\">" << part.label << "</th>";
-    os << "<th class=\"n\">together</th></tr>\n";
-    for (auto [index, value] : llvm::enumerate(stages)) {
-      const json::Object &stage = *value.getAsObject();
-      os << "<tr><td>" << index << "</td>";
-      for (const Part &part : kBytes)
-        os << "<td class=\"n\">" << figure(part.key, number(stage, part.key), bytesText(number(stage, part.key)))
-           << "</td>";
-      os << "<td class=\"n\">" << bytesText(number(stage, "memory_bytes")) << "</td></tr>\n";
-    }
-    os << "</table>\n";
-  }
-
   void writeOthers() {
     const json::Array &others = list(account, "runners_up");
     openSection(os, "alternatives", "Next best plans");
@@ -406,7 +245,6 @@ private:
        << bytesText(number(other, "memory_bytes")) << "</td></tr>\n";
   }
 
-  static constexpr double kLabel = 70;
   const json::Object &account, &plan;
   const json::Array &stages;
   StringRef model;
