@@ -27,21 +27,46 @@ template <bool rms> void lowerLayerNorm(Node &n) {
   n.give(results);
 }
 
+/// A value per channel, with dimensions of size 1 for what follows the channels of x.
+Value perChannel(Node &n, Value value, Value x) {
+  SmallVector<int64_t> shape(Build::rankOf(x) - 1, 1);
+  shape[0] = Build::shapeOf(x)[1];
+  return n.reshape(value, shape);
+}
+
+/// Each channel's own mean and variance; the second and third result move the running ones towards them.
+void lowerTrainingBatchNorm(Node &n) {
+  Value x = n.in(0);
+  SmallVector<int64_t> axes{0};
+  llvm::append_range(axes, llvm::seq<int64_t>(2, Build::rankOf(x)));
+  Value mean = n.mean(x, axes, /*keepDims=*/true), centered = n.sub(x, mean);
+  Value variance = n.mean(n.mul(centered, centered), axes, /*keepDims=*/true);
+  Value factor = n.make<nn::RsqrtOp>({n.add(variance, n.like(x, n.floatAttr("epsilon", 1e-5f)))});
+  Value normalized = n.mul(n.mul(centered, factor), perChannel(n, n.in(1), x));
+  SmallVector<Value> results{n.add(normalized, perChannel(n, n.in(2), x))};
+  double momentum = n.floatAttr("momentum", 0.9f);
+  for (auto [running, current] : {std::pair(n.in(3), mean), std::pair(n.in(4), variance)}) {
+    Value flat = n.reshape(current, Build::shapeOf(running));
+    results.push_back(n.add(n.mul(running, n.like(running, momentum)), n.mul(flat, n.like(running, 1 - momentum))));
+  }
+  n.give(results);
+}
+
 /// x * s + (bias - mean * s) with s = scale / sqrt(variance + epsilon), per channel: all but x known when the plan is made.
 void lowerBatchNorm(Node &n) {
   Value x = n.in(0), scale = n.in(1), bias = n.in(2), mean = n.in(3), variance = n.in(4);
   if (!x || !scale || !bias || !mean || !variance)
     return;
-  if (n.intAttr("training_mode", 0) || Build::rankOf(x) < 2) {
-    n.fail() << "ONNX operator BatchNormalization in training mode or without channels is not supported" << kExportAnew;
+  if (Build::rankOf(x) < 2) {
+    n.fail() << "ONNX operator BatchNormalization without channels is not supported" << kExportAnew;
     return;
   }
+  if (n.intAttr("training_mode", 0))
+    return lowerTrainingBatchNorm(n);
   Value deviation = n.make<nn::SqrtOp>({n.add(variance, n.like(variance, n.floatAttr("epsilon", 1e-5f)))});
   Value factor = n.div(scale, deviation);
   Value shift = n.sub(bias, n.mul(mean, factor));
-  SmallVector<int64_t> shape(Build::rankOf(x) - 1, 1);
-  shape[0] = Build::shapeOf(x)[1];
-  n.give(n.add(n.mul(x, n.reshape(factor, shape)), n.reshape(shift, shape)));
+  n.give(n.add(n.mul(x, perChannel(n, factor, x)), perChannel(n, shift, x)));
 }
 
 void lowerInstanceNorm(Node &n) {

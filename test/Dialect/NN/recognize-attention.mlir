@@ -261,3 +261,31 @@ func.func @scaled_bias(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %bias
   %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
   return %y : tensor<2x3x4x16xf32>
 }
+
+// A factor by head goes to the queries.
+// CHECK-LABEL: @factor_by_head
+// CHECK: %[[Q:.*]] = nn.mul %arg0, %arg2 : tensor<2x3x4x16xf32>, tensor<3x1x1xf32>
+// CHECK: nn.attention %[[Q]], %arg1, %arg1 mask %arg3 : tensor<3x4x8xf32>
+func.func @factor_by_head(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %f: tensor<3x1x1xf32>, %bias: tensor<3x4x8xf32>) -> tensor<2x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %d = nn.mul %s, %f : tensor<2x3x4x8xf32>, tensor<3x1x1xf32>
+  %m = nn.add %d, %bias : tensor<2x3x4x8xf32>, tensor<3x4x8xf32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}
+
+// One that also weighs what is added before it stays where it is.
+// CHECK-LABEL: @factor_of_sum
+// CHECK-NOT: nn.attention
+// CHECK: return
+func.func @factor_of_sum(%q: tensor<2x3x4x16xf32>, %k: tensor<2x3x8x16xf32>, %f: tensor<3x1x1xf32>, %bias: tensor<3x4x8xf32>) -> tensor<2x3x4x16xf32> {
+  %t = nn.transpose %k [0, 1, 3, 2] : tensor<2x3x8x16xf32>
+  %s = nn.matmul %q, %t : tensor<2x3x4x16xf32>, tensor<2x3x16x8xf32>
+  %d = nn.add %s, %bias : tensor<2x3x4x8xf32>, tensor<3x4x8xf32>
+  %m = nn.mul %d, %f : tensor<2x3x4x8xf32>, tensor<3x1x1xf32>
+  %p = nn.softmax %m {axis = 3 : i64} : tensor<2x3x4x8xf32>
+  %y = nn.matmul %p, %k : tensor<2x3x4x8xf32>, tensor<2x3x8x16xf32>
+  return %y : tensor<2x3x4x16xf32>
+}

@@ -27,6 +27,8 @@ struct Scores {
 
   Value q, kTransposed;
   double scale = 1, softcap = 0;
+  Value rowFactor; // that the scores are multiplied by, with one column, or null
+  Lead rowFactorLead;
   Value sink; // one more score per row, whose weight is dropped, or null
   SmallVector<Mask> masks;
   /// The leading dimensions that the scores have on the way, the last first.
@@ -90,6 +92,8 @@ bool leadsToMatmul(Value value) {
       value = max.getLhs();
     else if (auto sub = value.getDefiningOp<SubOp>())
       value = sub.getLhs();
+    else if (auto mul = value.getDefiningOp<MulOp>(); mul && shapeOf(mul.getRhs()).take_back(1) == ArrayRef<int64_t>{1})
+      value = mul.getLhs();
     else if (auto add = value.getDefiningOp<AddOp>())
       value = leadsToMatmul(add.getLhs()) ? add.getLhs() : add.getRhs();
     else if (auto select = value.getDefiningOp<SelectOp>())
@@ -135,8 +139,13 @@ private:
   Value step(Value value) {
     if (auto scaled = matchScaled(value))
       return stepScaled(*scaled);
-    if (scores.softcap != 0)
+    if (scores.softcap != 0 || scores.rowFactor)
       return nullptr;
+    if (auto mul = value.getDefiningOp<MulOp>(); mul && shapeOf(mul.getRhs()).take_back(1) == ArrayRef<int64_t>{1}) {
+      scores.rowFactor = mul.getRhs();
+      scores.rowFactorLead = leadOf(value);
+      return mul.getLhs();
+    }
     if (auto add = value.getDefiningOp<AddOp>())
       for (auto [inner, mask] : {std::pair(add.getLhs(), add.getRhs()), std::pair(add.getRhs(), add.getLhs())})
         if (leadsToMatmul(inner))
@@ -174,7 +183,9 @@ private:
 
   /// x * c, or c * tanh(x / c).
   Value stepScaled(const Scaled &scaled) {
-    if (auto tanh = scaled.value.getDefiningOp<TanhOp>(); tanh && scores.softcap == 0 && scores.scale == 1) {
+    if (auto tanh = scaled.value.getDefiningOp<TanhOp>()) {
+      if (scores.softcap != 0 || scores.scale != 1 || scores.rowFactor)
+        return nullptr;
       auto inner = matchScaled(tanh.getInput());
       if (!inner || scaled.factor <= 0)
         return nullptr;
@@ -274,13 +285,15 @@ struct RecognizeAttention : OpRewritePattern<MatmulOp> {
     if (auto transpose = k.getDefiningOp<TransposeOp>())
       if (Value inner = peelScale(transpose.getInput(), scores->scale); inner != transpose.getInput())
         k = rewriter.createOrFold<TransposeOp>(k.getLoc(), inner, transpose.getPermutation());
+    q = withLead(q, lead, rewriter);
+    if (scores->rowFactor)
+      q = MulOp::create(rewriter, op.getLoc(), q, adaptMask(scores->rowFactor, scores->rowFactorLead, lead, rewriter));
     Lead keyLead = leadOf(op.getLhs()) == leadOf(v) ? lead : Lead{lead[0], 1};
     k = withLead(k, keyLead, rewriter);
     v = withLead(v, keyLead, rewriter);
     bool repeated = areRepeated(k, v);
-    replace(op, *scores,
-            {withLead(q, lead, rewriter), repeated ? unrepeat(k, rewriter) : k, repeated ? unrepeat(v, rewriter) : v},
-            safe, rewriter);
+    replace(op, *scores, {q, repeated ? unrepeat(k, rewriter) : k, repeated ? unrepeat(v, rewriter) : v}, safe,
+            rewriter);
     return success();
   }
 
