@@ -116,8 +116,9 @@ void writeMemory(const json::Object &account, raw_ostream &os) {
     const json::Object &lane = *value.getAsObject();
     double first = number(lane, "first_rank");
     if (lanes.size() > 1)
-      os << "<h3>Stage " << plain(number(lane, "stage")) << ", each of " << ranksText(first, number(lane, "last_rank"))
-         << ": weights " << bytesText(at(list(account, "weights_bytes"), first)) << ", at most "
+      os << "<h3>Stage " << plain(number(lane, "stage")) << (first < number(lane, "last_rank") ? ", each of " : ", ")
+         << ranksText(first, number(lane, "last_rank")) << ": weights "
+         << bytesText(at(list(account, "weights_bytes"), first)) << ", at most "
          << bytesText(at(list(account, "memory_bytes"), first)) << "</h3>\n";
     writeLane(account, lane, scale, lanes.size() > 1 ? kStageHeight : kHeight, os);
   }

@@ -72,7 +72,7 @@ void writeSummary(const json::Object &account, raw_ostream &os) {
      << (stages > 1 ? plain(stages) + " pipeline stages; the mesh of each: " : std::string("Mesh "))
      << escaped(meshText(account)) << "; objective " << escaped(text(account, "objective"));
   if (std::string layout = text(account, "strategy_flag"); !layout.empty())
-    os << "; forced layout " << escaped(layout);
+    os << (list(account, "pipelines_considered").empty() ? "; forced layout " : "; chosen layout ") << escaped(layout);
   for (const json::Value &dim : list(account, "dims"))
     os << "; " << escaped(dim.getAsString().value_or(""));
   os << "</p>\n<div class=\"figures\">\n";

@@ -103,12 +103,13 @@ void writeStages(const json::Object &account, raw_ostream &os) {
   double microbatches = pipeline ? number(*pipeline, "microbatches") : 1;
   openSection(os, "stages", "Pipeline stages");
   if (pipeline) {
-    os << "<p>A step is made of " << plain(microbatches) << (microbatches == 1 ? " microbatch" : " microbatches")
-       << "; one of them takes " << figure("pass_seconds", passSeconds(account), secondsText(passSeconds(account)))
-       << " from end to end. ";
+    os << "<p>"
+       << (microbatches > 1 ? "A step is made of " + plain(microbatches) + " microbatches; one of them takes "
+                            : std::string("A step is one pass through the stages, which takes "))
+       << figure("pass_seconds", passSeconds(account), secondsText(passSeconds(account))) << " from end to end. ";
     if (stages.size() > 1)
-      os << "The slowest stage, with " << secondsText(mostSeconds(stages))
-         << ", sets the pace at which they follow each other"
+      os << "The slowest stage, with " << secondsText(mostSeconds(stages)) << ", sets the pace"
+         << (microbatches > 1 ? " at which they follow each other" : "")
          << (pipeline->getBoolean("steps_overlap").value_or(false)
                  ? "; each stage begins the next step while later ones still run this one. "
                  : ". ")
