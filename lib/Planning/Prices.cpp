@@ -7,6 +7,11 @@ using namespace mlir;
 namespace mpopt::planning {
 namespace {
 
+/// Meshes with more axes than this are priced with runs of axes as one.
+constexpr size_t kMostSingleAxes = 3;
+/// On meshes with more axes than this, ways that take more runs than kMostRuns go through shardings of whole link levels.
+constexpr size_t kMostFusedAxes = 4, kMostRuns = 3;
+
 machine::DType dtypeOf(Type type) {
   using machine::DType;
   if (type.isF64())
@@ -85,6 +90,8 @@ int64_t Prices::localBytes(unsigned sharding, RankedTensorType type) const {
 double Prices::reshard(unsigned from, unsigned to, RankedTensorType type) {
   if (from == to)
     return 0;
+  if (mesh.size() > kMostSingleAxes)
+    return reshardFused(from, to, type);
   llvm::DenseMap<std::pair<unsigned, unsigned>, double> &known = reshards[type];
   auto [it, isNew] = known.try_emplace({from, to}, 0);
   if (!isNew)
@@ -173,6 +180,86 @@ double Prices::findReshard(unsigned from, unsigned to, RankedTensorType type) {
   return entry->second;
 }
 
+unsigned Prices::renamedId(unsigned id, unsigned renaming) {
+  if (renamedIds.size() <= renaming)
+    renamedIds.resize(renaming + 1);
+  if (renamedIds[renaming].size() <= id)
+    renamedIds[renaming].resize(id + 1, -1);
+  if (renamedIds[renaming][id] < 0)
+    renamedIds[renaming][id] = static_cast<int>(intern(renamed(id, renaming).attr(mesh)));
+  return renamedIds[renaming][id];
+}
+
+double Prices::reshardFused(unsigned from, unsigned to, RankedTensorType type) {
+  if (mesh.size() > kMostFusedAxes && commonRuns(plains[from], plains[to], mesh).size() > kMostRuns)
+    if (double seconds = throughLevels(from, to, type); seconds != search::kForbidden)
+      return seconds;
+  return reshardByTable(from, to, type);
+}
+
+double Prices::reshardByTable(unsigned from, unsigned to, RankedTensorType type) {
+  unsigned renaming = renamingOf(from);
+  std::pair<unsigned, unsigned> plain(renamedId(from, renaming), renamedId(to, renaming));
+  auto [it, isNew] = reshards[type].try_emplace(plain, 0);
+  if (isNew)
+    it->second = findFused(plain.first, plain.second, type);
+  return it->second;
+}
+
+/// By the table of the mesh in which axes that lie side by side before and after are one.
+double Prices::findFused(unsigned from, unsigned to, RankedTensorType type) {
+  if (from == to)
+    return 0;
+  AxisRuns runs = commonRuns(plains[from], plains[to], mesh);
+  ReshardTable &table = fusedTable(runs, type);
+  PlainSharding first = fused(plains[from], runs), last = fused(plains[to], runs);
+  table.numberOf(first); // may learn blocks, and number all anew
+  std::optional<int> end = table.numberOf(last), begin = table.numberOf(first);
+  if (!begin || !end)
+    return searchReshard(from, to, type);
+  const machine::Mesh &own = fusedMeshes.at(runs).mesh;
+  return table.find(*begin, *end, [&](shd::ReshardStep::Kind kind, ArrayRef<int> axes, double in, double out) {
+    return step(own, kind, axes, in, out);
+  });
+}
+
+/// Both ways, to a sharding of whole levels and from it, take few runs: their tables are small.
+double Prices::throughLevels(unsigned from, unsigned to, RankedTensorType type) {
+  auto [it, isNew] = levels.try_emplace(type);
+  if (isNew)
+    for (const PlainSharding &sharding : levelShardings(type, mesh))
+      it->second.ids.push_back(intern(sharding.attr(mesh)));
+  std::vector<unsigned> &ids = it->second.ids;
+  auto row = [&](std::vector<std::vector<double>> &rows, unsigned id, auto price) -> const std::vector<double> & {
+    if (rows.size() <= id)
+      rows.resize(std::max<size_t>(plains.size(), id + 1));
+    if (rows[id].empty())
+      for (unsigned level : ids)
+        rows[id].push_back(price(level));
+    return rows[id];
+  };
+  const std::vector<double> &there =
+      row(it->second.to, from, [&](unsigned level) { return reshardByTable(from, level, type); });
+  const std::vector<double> &on =
+      row(it->second.from, to, [&](unsigned level) { return reshardByTable(level, to, type); });
+  double least = search::kForbidden;
+  for (size_t i = 0; i < ids.size(); ++i)
+    least = std::min(least, there[i] + on[i]);
+  return least;
+}
+
+ReshardTable &Prices::fusedTable(const AxisRuns &runs, RankedTensorType type) {
+  std::pair<const void *, AxisRuns> key(type.getAsOpaquePointer(), runs);
+  auto it = fusedTables.find(key);
+  if (it != fusedTables.end())
+    return it->second;
+  auto own = fusedMeshes.find(runs);
+  if (own == fusedMeshes.end())
+    own = fusedMeshes.emplace(runs, fusedMesh(mesh, runs)).first;
+  ReshardTable table(type, machine::bytesOf(dtypeOf(type.getElementType())), own->second);
+  return fusedTables.emplace(std::move(key), std::move(table)).first->second;
+}
+
 double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) const {
   auto price = [&](const shd::ReshardStep &s, double in, double out) { return step(s, in, out); };
   FailureOr<SmallVector<shd::ReshardStep>> steps =
@@ -194,10 +281,11 @@ double Prices::searchReshard(unsigned from, unsigned to, RankedTensorType type) 
   return seconds;
 }
 
-double Prices::step(shd::ReshardStep::Kind kind, ArrayRef<int> axes, double bytesIn, double bytesOut) const {
+double Prices::step(const machine::Mesh &own, shd::ReshardStep::Kind kind, ArrayRef<int> axes, double bytesIn,
+                    double bytesOut) const {
   if (kind == shd::ReshardStep::Slice || kind == shd::ReshardStep::KeepFirst)
     return cost::memorySeconds(machine, bytesOut);
-  return cost::collectiveSeconds(machine, mesh.mesh, axes, collectiveOf(kind), bytesIn);
+  return cost::collectiveSeconds(machine, own, axes, collectiveOf(kind), bytesIn);
 }
 
 cost::OpCost Prices::costOf(const shd::OpWork &work, Type element) const {

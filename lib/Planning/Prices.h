@@ -1,6 +1,7 @@
 #ifndef MPOPT_LIB_PLANNING_PRICES_H
 #define MPOPT_LIB_PLANNING_PRICES_H
 
+#include "FusedAxes.h"
 #include "Mesh.h"
 #include "ReshardTable.h"
 #include "mpopt/Cost/Cost.h"
@@ -33,14 +34,25 @@ public:
   double step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const {
     return this->step(step.kind, indices(step.axes), bytesIn, bytesOut);
   }
+  /// The same over axes of a mesh that stands for the plan's.
+  double step(const machine::Mesh &own, shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn,
+              double bytesOut) const;
 
 private:
   cost::OpCost costOf(const shd::OpWork &work, mlir::Type element) const;
-  double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const;
+  double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const {
+    return step(mesh.mesh, kind, axes, bytesIn, bytesOut);
+  }
   double searchReshard(unsigned from, unsigned to, mlir::RankedTensorType type) const;
   unsigned renamingOf(unsigned id);
   PlainSharding renamed(unsigned id, unsigned renaming) const;
   double findReshard(unsigned from, unsigned to, mlir::RankedTensorType type);
+  unsigned renamedId(unsigned id, unsigned renaming);
+  double reshardFused(unsigned from, unsigned to, mlir::RankedTensorType type);
+  double reshardByTable(unsigned from, unsigned to, mlir::RankedTensorType type);
+  double findFused(unsigned from, unsigned to, mlir::RankedTensorType type);
+  double throughLevels(unsigned from, unsigned to, mlir::RankedTensorType type);
+  ReshardTable &fusedTable(const AxisRuns &runs, mlir::RankedTensorType type);
   llvm::SmallVector<int> indices(llvm::ArrayRef<mlir::StringAttr> axes) const;
 
   const machine::Machine &machine;
@@ -61,6 +73,15 @@ private:
   using Pairs = llvm::DenseMap<std::pair<unsigned, unsigned>, double>;
   llvm::DenseMap<mlir::Type, Pairs> reshards;
   llvm::DenseMap<mlir::Type, Pairs> searched; ///< What tables did not know, by renamed pairs.
+  std::vector<std::vector<int>> renamedIds;   ///< By renaming and sharding; -1 where not known yet.
+  /// Shardings of whole link levels, and prices of the ways to them and from them, by sharding.
+  struct Levels {
+    std::vector<unsigned> ids;
+    std::vector<std::vector<double>> to, from;
+  };
+  llvm::DenseMap<mlir::Type, Levels> levels;
+  std::map<AxisRuns, PlanMesh> fusedMeshes;                              ///< Looked up only.
+  std::map<std::pair<const void *, AxisRuns>, ReshardTable> fusedTables; ///< By type; looked up only.
 };
 
 } // namespace mpopt::planning

@@ -1,7 +1,6 @@
 #include "ReshardTable.h"
 #include "mpopt/Dialect/Shd/Blocks.h"
 #include "mpopt/Search/Problem.h"
-#include <queue>
 
 using namespace mlir;
 
@@ -64,7 +63,8 @@ void ReshardTable::build() {
   state.sizes.resize(type.getRank());
   enumerate(state, 0);
   edges.assign(states.size(), std::nullopt);
-  prices.assign(states.size(), {});
+  searches.clear();
+  searches.resize(states.size());
 }
 
 void ReshardTable::learnBlocks(const PlainSharding &sharding) {
@@ -150,27 +150,36 @@ std::optional<int> ReshardTable::numberOf(const PlainSharding &sharding) {
   return it == numbers.end() ? std::nullopt : std::optional(it->second);
 }
 
-const std::vector<double> &ReshardTable::pricesFrom(int source, Price price) {
-  std::vector<double> &least = prices[source];
-  if (!least.empty())
-    return least;
-  least.assign(states.size(), search::kForbidden);
-  least[source] = 0;
-  using Entry = std::pair<double, int>;
-  std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
-  open.push({0, source});
-  while (!open.empty()) {
-    auto [seconds, state] = open.top();
-    open.pop();
-    if (seconds > least[state])
-      continue;
-    for (const Edge &edge : edgesOf(state, price))
-      if (double total = seconds + edge.seconds; total < least[edge.to]) {
-        least[edge.to] = total;
-        open.push({total, edge.to});
-      }
+double ReshardTable::find(int from, int to, Price price) {
+  if (!searches[from]) {
+    searches[from] = std::make_unique<Search>();
+    searches[from]->least.assign(states.size(), search::kForbidden);
+    searches[from]->settled.assign(states.size(), false);
+    searches[from]->permuted.assign(states.size(), false);
+    searches[from]->least[from] = 0;
+    searches[from]->open.push({0, from});
   }
-  return least;
+  Search &search = *searches[from];
+  while (!search.settled[to] && !search.open.empty()) {
+    int state = search.open.top().second;
+    search.open.pop();
+    if (!std::exchange(search.settled[state], true))
+      relax(search, state, price);
+  }
+  return search.least[to];
+}
+
+void ReshardTable::relax(Search &search, int state, Price price) {
+  for (const Edge &edge : edgesOf(state, price)) {
+    if (edge.isPermute && search.permuted[state]) // two are never better than one
+      continue;
+    double total = search.least[state] + edge.seconds;
+    if (total >= search.least[edge.to])
+      continue;
+    search.least[edge.to] = total;
+    search.permuted[edge.to] = edge.isPermute;
+    search.open.push({total, edge.to});
+  }
 }
 
 const std::vector<ReshardTable::Edge> &ReshardTable::edgesOf(int number, Price price) {
@@ -285,7 +294,7 @@ void ReshardTable::addPermutes(int number, Price price) {
 }
 
 void ReshardTable::addEdge(Kind kind, ArrayRef<int> axes, const State &from, const State &to, Price price) {
-  current->push_back({numbers.at(to.key()), price(kind, axes, bytes(from), bytes(to))});
+  current->push_back({numbers.at(to.key()), price(kind, axes, bytes(from), bytes(to)), kind == Step::Permute});
 }
 
 int64_t ReshardTable::ways(ArrayRef<int> axes) const {

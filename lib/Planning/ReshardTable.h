@@ -4,6 +4,8 @@
 #include "Mesh.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
 #include <map>
+#include <memory>
+#include <queue>
 #include <set>
 #include <unordered_map>
 
@@ -37,7 +39,7 @@ public:
   /// Grows whenever numbers are given anew.
   unsigned generation() const { return builds; }
   /// The least price between two numbers. `price` is the same in every call.
-  double find(int from, int to, Price price) { return pricesFrom(from, price)[to]; }
+  double find(int from, int to, Price price);
 
 private:
   using Axes = PlainSharding::Axes;
@@ -55,6 +57,14 @@ private:
   struct Edge {
     int to;
     double seconds;
+    bool isPermute;
+  };
+  /// How far the search from one source has come: it stops at what was asked for, and goes on from there.
+  struct Search {
+    using Entry = std::pair<double, int>;
+    std::vector<double> least;
+    std::vector<char> settled, permuted; ///< Whether the last step of the cheapest way is a permute.
+    std::priority_queue<Entry, std::vector<Entry>, std::greater<>> open;
   };
 
   /// Makes the table anew when the sharding has blocks that are new.
@@ -63,7 +73,7 @@ private:
   void findSizes();
   void enumerate(State &state, int axis);
   void enumerateSizes(State &state, size_t dim);
-  const std::vector<double> &pricesFrom(int source, Price price);
+  void relax(Search &search, int state, Price price);
   const std::vector<Edge> &edgesOf(int number, Price price);
 
   void addSlices(const State &state, Price price);
@@ -92,7 +102,7 @@ private:
   std::map<std::vector<int64_t>, std::vector<int>> bySplits;
   std::vector<std::optional<std::vector<Edge>>> edges;
   std::vector<Edge> *current = nullptr;
-  std::vector<std::vector<double>> prices;
+  std::vector<std::unique_ptr<Search>> searches; ///< By source.
 };
 
 } // namespace mpopt::planning

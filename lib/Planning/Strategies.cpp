@@ -143,8 +143,20 @@ private:
         runs.push_back(next);
     }
     bool comesBack = target != kNothing && llvm::is_contained(ArrayRef(runs).drop_back(), target);
-    size_t most = mesh.size() <= 3 ? 3 : mesh.size() == 4 ? 3 : 2;
-    return !comesBack && runs.size() <= most;
+    size_t most = mesh.size() <= 4 ? 3 : 2;
+    return !comesBack && runs.size() <= most && (mesh.size() <= 3 || mesh.hasRoles() || keepsFewRuns(axis, target));
+  }
+
+  /// Whether, up to this axis, hardly more than one kind of axes is cut into several runs.
+  bool keepsFewRuns(size_t axis, int target) const {
+    auto targetOf = [&](size_t other) { return other == axis ? target : targets[other]; };
+    size_t kinds = 0, runs = 0;
+    for (size_t other = 0; other < mesh.size(); ++other) {
+      bool isFirst = other == 0 || !alike(other - 1, other);
+      kinds += isFirst;
+      runs += other <= axis && (isFirst || targetOf(other) != targetOf(other - 1));
+    }
+    return runs <= std::max<size_t>(kinds + 1, 3);
   }
 
   /// The axes of a role act as one: the first of them split something together, the rest nothing.

@@ -27,8 +27,8 @@ struct RoleDemands {
 
 /// All ways to deal the axes of the mesh to the factors of a rule, to partial results (PartitionRule::linearIn), or to nothing. Axes
 /// that nothing tells apart (same link level, size and role) are dealt in runs: a factor takes neighbouring ones, and a split over the
-/// first two stands for one over any two. Beyond 3 axes the number of runs is limited, so that the number of candidates grows
-/// with a small power of the number of axes. A factor is split only as far as each further axis leaves the devices less to do; a factor
+/// first two stands for one over any two. Beyond 3 axes the number of runs is limited (of all kinds of axes one may be cut in two), so that the
+/// number of candidates grows in proportion to the number of axes. A factor is split only as far as each further axis leaves the devices less to do; a factor
 /// that has known parts can be split in whole parts, and under a forced layout only so.
 ///
 /// `linearSets[i]` says whether partial operands through rule.linearIn[i] make sense here. Under a forced layout the axes of a
