@@ -247,6 +247,41 @@ TEST_P(CollectiveTest, permute) {
     checkBothModes({CollectiveKind::permute, GetParam(), {size, 2}, {size, 2}});
 }
 
+/// Rounds in which operands of either size are overwritten as soon as they were handed on.
+TEST_P(CollectiveTest, permutesThatFollowOneAnother) {
+  constexpr unsigned kRounds = 12;
+  unsigned ranks = 2 * GetParam();
+  for (bool processes : {false, true}) {
+    PlanMaker maker(ranks);
+    uint32_t groups = maker.groups(groupsOf(GetParam()));
+    std::vector<Tensor> inputs;
+    std::vector<std::vector<double>> expected;
+    std::vector<std::array<uint32_t, 2>> buffers;
+    for (int64_t size : {5, 20000}) {
+      buffers.push_back({maker.work({1, size}), maker.work({1, size})});
+      maker.input("x" + std::to_string(size), {static_cast<int32_t>(buffers.back()[0])});
+      maker.output("y" + std::to_string(size), {static_cast<int32_t>(buffers.back()[0])});
+      std::vector<double> values(ranks * size), moved(values.size());
+      for (size_t i = 0; i < values.size(); ++i)
+        values[i] = static_cast<double>(i % 8191);
+      for (const auto &group : groupsOf(GetParam()))
+        for (size_t place = 0; place < group.size(); ++place)
+          std::copy_n(values.begin() + group[(place + kRounds * group.size() - kRounds) % group.size()] * size, size,
+                      moved.begin() + group[place] * size);
+      inputs.push_back(makeTensor(DType::f32, {ranks, size}, values));
+      expected.push_back(std::move(moved));
+    }
+    for (unsigned i = 0; i < kRounds; ++i)
+      for (const auto &pair : buffers)
+        maker.collective(CollectiveKind::permute, groups, pair[i % 2], pair[1 - i % 2]).permutation =
+            permutationOf(GetParam());
+    auto outputs = runPlan(maker.write(), inputs, processes, 20);
+    ASSERT_TRUE(outputs) << outputs.error().message;
+    for (size_t i = 0; i < expected.size(); ++i)
+      EXPECT_EQ(valuesOf((*outputs)[i]), expected[i]);
+  }
+}
+
 TEST_P(CollectiveTest, halo) {
   for (auto [low, high] : {std::pair(1, 1), {0, 3}, {2, 0}, {9, 5}, {-1, 1}}) // 9 reaches past a neighbour of 4
     for (int32_t dim : {0, 1})
