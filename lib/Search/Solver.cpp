@@ -14,8 +14,8 @@ namespace mpopt::search {
 /// What share of the effort one exact elimination may take. Without a memory limit one is
 /// enough; with one, prices and branches take many.
 static constexpr double kSingleShare = 0.5, kPricedShare = 0.05;
-/// Effort for the problem of equal blocks, beside all other.
-static constexpr double kLinkedShare = 0.5;
+/// Effort for the problem of equal blocks, beside all other. Without a memory limit that is for one elimination, which then is all there is to it.
+static constexpr double kLinkedShare = 0.5, kUnlimitedLinkedShare = 4;
 /// Numbers in all tables of one elimination (256 MB).
 static constexpr double kTableLimit = 1 << 25;
 
@@ -54,7 +54,7 @@ static Outcome solveLinked(const Problem &problem, const Model &model, SolveOpti
   Result<Model> small = reduce(linked->problem);
   if (!small)
     return outcome;
-  options.timeLimit *= kLinkedShare;
+  options.timeLimit *= small->room.empty() ? kUnlimitedLinkedShare : kLinkedShare;
   Result<Solution> solution = solveModel(linked->problem, *small, options, /*mayLink=*/false);
   if (!solution)
     return outcome;
