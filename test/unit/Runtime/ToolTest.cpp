@@ -151,6 +151,7 @@ TEST_F(ToolTest, launcherThatIsKilled) {
     std::string mark = "MPOPT_TEST_MARK=" + folder;
     pid_t launcher = fork();
     if (launcher == 0) {
+      std::signal(signal, SIG_DFL); // jobs in the background ignore some
       freopen("/dev/null", "w", stdout);
       setenv("MPOPT_FAULT", "stall:0:1:0", 1);
       setenv("MPOPT_TEST_MARK", folder.c_str(), 1);
