@@ -52,6 +52,11 @@ std::string toText(std::span<const int64_t> shape);
 /// The rank that a send or receive of `rank` with this distance talks to; nothing where there is no such rank.
 std::optional<uint32_t> peerOf(const plan::Plan &plan, uint32_t rank, int32_t distance);
 
+/// Whether the collective sends tokens to experts, which its second operand names.
+inline bool isRouted(plan::CollectiveKind kind) {
+  return kind == plan::CollectiveKind::dispatch || kind == plan::CollectiveKind::combine;
+}
+
 /// "all_reduce", "kernel_3", "conv", "copy", "send", "recv"
 std::string kindOf(const plan::Plan &plan, const plan::Instruction &instruction);
 /// "all_reduce#5 (node /layer.3/MatMul)": what error messages and traces call an instruction.

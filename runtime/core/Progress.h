@@ -39,6 +39,7 @@ struct alignas(64) Progress {
   bool logsWaits = false;           // the rank's own, like what follows
   WaitLog waits;
   int64_t waitsSince = 0;
+  uint64_t routedBytes = 0; // of tokens that came from other ranks since a trace last asked
 
   void at(uint64_t newStep, uint32_t newInstruction) {
     step.store(newStep, std::memory_order_relaxed);

@@ -46,6 +46,8 @@ private:
       args["working_us"] = microseconds - static_cast<double>(event.waits.total) / 1e3;
     }
     describeTraffic(instruction, args);
+    if (const plan::Collective *call = instruction.op_as_Collective(); call && isRouted(call->kind()))
+      args["routed_bytes"] = event.routedBytes;
     slice(node.empty() ? kind : node, categoryOf(instruction), event.span, std::move(args));
     for (uint32_t i = 0; i < std::min(event.waits.count, WaitLog::kKept); ++i)
       slice("waiting", "wait", event.waits.kept[i], json::object());

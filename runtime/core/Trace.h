@@ -11,6 +11,7 @@ namespace mpopt::runtime {
 struct TraceEvent {
   TimeSpan span;
   WaitLog waits;
+  uint64_t routedBytes;
 };
 
 /// One rank's events of the latest steps, in memory that its owner gives. Empty when nothing is traced. Instruction i has slot i; when its
@@ -28,11 +29,12 @@ struct TraceBuffer {
     if (!events)
       return 0;
     progress.waits = {};
+    progress.routedBytes = 0;
     return now();
   }
   void end(uint64_t step, uint32_t slot, int64_t begin, const Progress &progress) const {
     if (events)
-      events[(step % steps) * slots(instructions) + slot] = {{begin, now()}, progress.waits};
+      events[(step % steps) * slots(instructions) + slot] = {{begin, now()}, progress.waits, progress.routedBytes};
   }
 };
 
@@ -44,7 +46,7 @@ struct TraceData {
 
 /// Writes what was traced in Chrome's JSON format, which Perfetto reads. One track per rank: a slice per step, in it one per instruction
 /// under its leading ONNX node's name, in that one for each time that it waited for other ranks. `args` hold the kind, the
-/// other nodes of a fused kernel, predicted and waiting time, and what a collective moves. The file appears whole or not at all.
+/// other nodes of a fused kernel, predicted and waiting time, and what a collective moves; of tokens sent to experts, what really came. The file appears whole or not at all.
 Status writeTrace(const std::string &path, const plan::Plan &plan, const TraceData &data);
 
 } // namespace mpopt::runtime

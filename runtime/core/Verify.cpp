@@ -186,7 +186,9 @@ private:
 
   void verifyCollective(const plan::Collective &call, std::span<const uint32_t> reads,
                         std::span<const uint32_t> writes) {
-    if (!expect(reads.size() == 1 && writes.size() == 1, "it needs one operand and one result") ||
+    bool routed = isRouted(call.kind());
+    if (!expect(reads.size() == (routed ? 2 : 1) && writes.size() == 1,
+                routed ? "it needs an operand, indices and one result" : "it needs one operand and one result") ||
         !expect(call.group_set() < items(plan.group_sets()).size(), "its groups do not exist"))
       return;
     const plan::Buffer &source = buffer(reads[0]), &result = buffer(writes[0]);
@@ -194,6 +196,8 @@ private:
     bool same = source.space() == result.space() && source.offset() == result.offset();
     expect(!overlap(source, result) || (same && call.kind() == plan::CollectiveKind::all_reduce),
            "its operand and its result share memory");
+    if (routed)
+      verifyIndices(buffer(reads[1]), result);
     expect(call.sequence() == nextSequence++, "its sequence number is out of order");
     size_t covered = 0;
     for (const plan::Group *group : items(items(plan.group_sets())[call.group_set()]->groups())) {
@@ -203,10 +207,17 @@ private:
         continue;
       expect(mine == numbers(group->ranks()).size(), "a group holds ranks of several programs");
       covered += mine;
-      std::string why = checkCollective(call, numbers(source.shape()), numbers(result.shape()), mine);
+      std::string why = routed ? checkRouted(call, numbers(source.shape()), numbers(buffer(reads[1]).shape()),
+                                             numbers(result.shape()), mine)
+                               : checkCollective(call, numbers(source.shape()), numbers(result.shape()), mine);
       expect(why.empty(), why);
     }
     expect(covered == ranksOf(programNumber), "its groups do not hold every rank");
+  }
+
+  void verifyIndices(const plan::Buffer &indices, const plan::Buffer &result) {
+    expect(indices.dtype() == plan::DType::i64, "its indices are no i64");
+    expect(!overlap(indices, result), "its indices and its result share memory");
   }
 
   size_t programOf(uint32_t rank) const { return items(plan.ranks())[rank]->program(); }

@@ -49,6 +49,22 @@ bool haloFits(const plan::Collective &call, std::span<const int64_t> source, std
 
 } // namespace
 
+std::string checkRouted(const plan::Collective &call, std::span<const int64_t> source, std::span<const int64_t> indices,
+                        std::span<const int64_t> result, uint64_t members) {
+  auto count = static_cast<int64_t>(members);
+  int64_t experts, rows;
+  if (call.experts() < 1 || __builtin_mul_overflow(call.experts(), count, &experts))
+    return "no rank can have " + std::to_string(call.experts()) + " experts";
+  bool gives = call.kind() == plan::CollectiveKind::dispatch;
+  std::span<const int64_t> part = gives ? source : result, whole = gives ? result : source;
+  if (part.size() != 2 || whole.size() != 2 || part[1] != whole[1] || __builtin_mul_overflow(part[0], count, &rows) ||
+      rows != whole[0])
+    return mismatch(call, source, result, members);
+  if (indices.size() != 2 || indices[0] != rows)
+    return "indices of shape " + toText(indices) + " name no experts for " + std::to_string(rows) + " rows";
+  return "";
+}
+
 std::string checkCollective(const plan::Collective &call, std::span<const int64_t> source,
                             std::span<const int64_t> result, uint64_t members) {
   bool needsDim = call.kind() != plan::CollectiveKind::all_reduce && call.kind() != plan::CollectiveKind::permute;

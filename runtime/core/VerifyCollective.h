@@ -9,6 +9,10 @@ namespace mpopt::runtime {
 std::string checkCollective(const plan::Collective &call, std::span<const int64_t> source,
                             std::span<const int64_t> result, uint64_t members);
 
+/// The same for one that sends tokens to the experts that its second operand names.
+std::string checkRouted(const plan::Collective &call, std::span<const int64_t> source, std::span<const int64_t> indices,
+                        std::span<const int64_t> result, uint64_t members);
+
 } // namespace mpopt::runtime
 
 #endif // MPOPT_RUNTIME_CORE_VERIFYCOLLECTIVE_H

@@ -43,6 +43,9 @@ PlanMaker everyCollective() {
   maker.collective(CollectiveKind::all_to_all, both, x, maker.work({2, 64}));
   plan::CollectiveT &halo = maker.collective(CollectiveKind::halo, both, x, wide);
   halo.low = halo.high = 1;
+  uint32_t names = maker.work({4, 1}, plan::DType::i64);
+  maker.route(CollectiveKind::dispatch, both, x, names, wide, 1);
+  maker.route(CollectiveKind::combine, both, wide, names, maker.work({2, 64}), 1);
   return maker;
 }
 

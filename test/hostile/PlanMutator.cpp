@@ -73,6 +73,7 @@ private:
     if (plan::CollectiveT *call = instruction.op.AsCollective()) {
       number(call->kind), number(call->reduce), number(call->group_set), number(call->dim), number(call->split_dim);
       number(call->low), number(call->high), numbers(call->permutation), number(call->sequence);
+      number(call->experts);
     }
     if (plan::SendT *call = instruction.op.AsSend())
       number(call->distance), number(call->tag);

@@ -28,6 +28,9 @@ PlanMaker collectives() {
   maker.collective(CollectiveKind::permute, pairs, x, y).permutation = {1, 0};
   plan::CollectiveT &halo = maker.collective(CollectiveKind::halo, pairs, y, wide);
   halo.dim = 1, halo.low = 1, halo.high = 2;
+  uint32_t names = maker.work({2, 3}, plan::DType::i64), sent = maker.work({2, 8});
+  maker.route(CollectiveKind::dispatch, pairs, x, names, sent, 2);
+  maker.route(CollectiveKind::combine, pairs, sent, names, y, 2);
   addPorts(maker, x, y);
   return maker;
 }

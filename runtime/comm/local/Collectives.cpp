@@ -3,6 +3,7 @@
 #include "comm/local/Meeting.h"
 #include "comm/local/Moves.h"
 #include "comm/local/Reduce.h"
+#include "comm/local/Routes.h"
 
 #include <algorithm>
 #include <cstring>
@@ -71,6 +72,28 @@ protected:
 
 private:
   Moves moves;
+};
+
+/// dispatch, combine: rows of the members' operands are taken as the indices say.
+class RouteCollective : public LocalCollective {
+public:
+  RouteCollective(const LocalFabric &fabric, uint32_t rank, Progress &progress, const plan::Collective &call,
+                  const plan::Instruction &instruction, const Operands &operands)
+      : LocalCollective(fabric, rank, progress, call, instruction, operands), progress(progress),
+        routes(call, operands, meeting.size(), meeting.place()), scratch(meeting.size()),
+        gives(call.kind() == plan::CollectiveKind::dispatch) {}
+
+protected:
+  Status run() override {
+    progress.routedBytes += gives ? routes.dispatch(from) : routes.combine(from, scratch);
+    return done();
+  }
+
+private:
+  Progress &progress;
+  Routes routes;
+  std::vector<const std::byte *> scratch;
+  bool gives;
 };
 
 /// all_reduce of a small operand: everybody reduces everything.
@@ -184,6 +207,9 @@ Result<LaunchPtr> makeLocalCollective(const LocalFabric &fabric, uint32_t rank, 
   case plan::CollectiveKind::permute:
   case plan::CollectiveKind::halo:
     return makeExchange(fabric, rank, progress, call, instruction, operands);
+  case plan::CollectiveKind::dispatch:
+  case plan::CollectiveKind::combine:
+    return std::make_unique<RouteCollective>(fabric, rank, progress, call, instruction, operands);
   default:
     return std::make_unique<MoveCollective>(call, fabric, rank, progress, call, instruction, operands);
   }

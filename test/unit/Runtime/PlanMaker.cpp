@@ -90,6 +90,13 @@ uint32_t PlanMaker::work(std::vector<int64_t> shape, plan::DType dtype) {
   return program().buffers.size() - 1;
 }
 
+uint32_t PlanMaker::view(uint32_t buffer, std::vector<int64_t> shape) {
+  auto copy = std::make_unique<plan::BufferT>(*program().buffers[buffer]);
+  copy->shape = std::move(shape);
+  program().buffers.push_back(std::move(copy));
+  return program().buffers.size() - 1;
+}
+
 uint32_t PlanMaker::weights(std::vector<int64_t> shape, const std::vector<float> &values) {
   uint64_t offset = weightBytes.size(), bytes = values.size() * sizeof(float);
   weightBytes.resize(offset + (bytes + 63) / 64 * 64);
@@ -143,6 +150,14 @@ plan::CollectiveT &PlanMaker::collective(plan::CollectiveKind kind, uint32_t gro
   call.group_set = groupSet;
   call.sequence = numCollectives++;
   return *add(call, {from}, {to}).op.AsCollective();
+}
+
+plan::CollectiveT &PlanMaker::route(plan::CollectiveKind kind, uint32_t groupSet, uint32_t from, uint32_t indices,
+                                    uint32_t to, int64_t experts) {
+  plan::CollectiveT &call = collective(kind, groupSet, from, to);
+  program().instructions.back()->reads.push_back(indices);
+  call.experts = experts;
+  return call;
 }
 
 void PlanMaker::send(int32_t distance, uint32_t tag, uint32_t buffer) {

@@ -26,6 +26,8 @@ public:
   plan::ProgramT &program() { return *plan.programs.back(); }
 
   uint32_t work(std::vector<int64_t> shape, plan::DType dtype = plan::DType::f32);
+  /// The same bytes under another shape.
+  uint32_t view(uint32_t buffer, std::vector<int64_t> shape);
   /// A weight that all ranks share, in the weights file.
   uint32_t weights(std::vector<int64_t> shape, const std::vector<float> &values);
   uint32_t groups(const std::vector<std::vector<uint32_t>> &ranks);
@@ -33,6 +35,9 @@ public:
   void kernel(const std::string &symbol, std::vector<uint32_t> reads, std::vector<uint32_t> writes);
   void copy(uint32_t from, uint32_t to);
   plan::CollectiveT &collective(plan::CollectiveKind kind, uint32_t groupSet, uint32_t from, uint32_t to);
+  /// A dispatch or a combine.
+  plan::CollectiveT &route(plan::CollectiveKind kind, uint32_t groupSet, uint32_t from, uint32_t indices, uint32_t to,
+                           int64_t experts);
   void send(int32_t distance, uint32_t tag, uint32_t buffer);
   void recv(int32_t distance, uint32_t tag, uint32_t buffer);
 
