@@ -180,6 +180,7 @@ private:
     call.pad = op.getPad().convertToDouble();
     if (auto permutation = op.getPermutation())
       call.permutation.assign(permutation->begin(), permutation->end());
+    call.experts = op.getExperts();
     call.sequence = numCollectives++;
     return call;
   }

@@ -73,6 +73,9 @@ int64_t receivedBytes(rt::CollectiveOp op, int64_t k) {
     return in;
   case rt::CollectiveKind::Halo:
     return out - in;
+  case rt::CollectiveKind::Dispatch:
+  case rt::CollectiveKind::Combine:
+    return *routedBytes(op) * (k - 1) / k;
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 #include "Timeline.h"
 #include "Lives.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
@@ -61,6 +62,9 @@ cost::Collective collectiveOf(rt::CollectiveKind kind) {
     return cost::Collective::Permute;
   case rt::CollectiveKind::Halo:
     return cost::Collective::Halo;
+  case rt::CollectiveKind::Dispatch:
+  case rt::CollectiveKind::Combine:
+    return cost::Collective::AllToAll;
   }
   llvm_unreachable("all kinds are listed");
 }
@@ -91,6 +95,8 @@ public:
     double passed = static_cast<double>(event.bytes);
     if (op.getKind() == rt::CollectiveKind::Halo)
       passed = static_cast<double>(bytesOf(op.getWrites()[0]) - event.bytes) / 2;
+    if (std::optional<int64_t> routed = routedBytes(op))
+      passed = static_cast<double>(event.bytes = *routed);
     SmallVector<int> axes;
     for (auto name : op.getAxes().getAsRange<StringAttr>())
       for (auto [index, axis] : llvm::enumerate(mesh.axes))
@@ -299,6 +305,15 @@ private:
 };
 
 } // namespace
+
+std::optional<int64_t> routedBytes(rt::CollectiveOp op) {
+  if (op.getKind() != rt::CollectiveKind::Dispatch && op.getKind() != rt::CollectiveKind::Combine)
+    return std::nullopt;
+  int64_t from = bytesOf(op.getReads()[0]), to = bytesOf(op.getWrites()[0]), whole = std::max(from, to);
+  auto local = static_cast<int64_t>(op.getExperts()), devices = whole / std::max<int64_t>(1, std::min(from, to));
+  int64_t chosen = cast<rt::BufferType>(op.getReads()[1].getType()).getTensor().getDimSize(1);
+  return std::llround(static_cast<double>(whole) * coll::getRoutedShare(devices * local, local, chosen));
+}
 
 Timeline makeTimeline(ModuleOp program, const machine::Machine &machine, int64_t devices,
                       const planning::PlanReport &report) {

@@ -42,6 +42,10 @@ Timeline makeTimeline(mlir::ModuleOp program, const machine::Machine &machine, i
 /// The mesh that a program's shardings and collectives name.
 machine::Mesh meshOf(rt::ProgramOp program);
 
+/// Bytes that one device is expected to pass to all devices, itself included, in a collective that sends tokens to experts, where all experts are
+/// as likely to be chosen; nothing for other kinds.
+std::optional<int64_t> routedBytes(rt::CollectiveOp op);
+
 /// The name of the ONNX node at a location; empty where it names none.
 std::string nodeNameOf(mlir::Location loc);
 

@@ -48,7 +48,7 @@ std::optional<StringRef> meaningOf(const Segments &segments, int64_t ways) {
 } // namespace
 
 bool Layouts::isDecisive(Operation *op) {
-  if (isa<nn::AttentionOp, nn::ConvOp, nn::ConvTransposeOp, nn::MatmulOp>(op))
+  if (isa<nn::AttentionOp, nn::ConvOp, nn::ConvTransposeOp, nn::ExpertsOp, nn::MatmulOp>(op))
     return true;
   return isa<nn::GatherOp>(op) && nn::isInitTime(op->getOperand(0)) && isMatrix(op->getOperand(0));
 }
@@ -83,6 +83,7 @@ std::string Layouts::words(Operation *op, const Option &option) const {
   auto strategy = shd::getStrategy(rule, prices.all(option.in), prices.all(option.out), mesh.attr);
   if (failed(strategy))
     return "split";
+  SmallVector<StringAttr> routed = shd::getRoutedAxes(rule, *strategy);
   SmallVector<Segments> segments = roles.ofFactors(op->getOperands(), rule);
   SmallVector<std::pair<std::string, int64_t>> parts; // equal words together
   auto add = [&](std::string word, ArrayRef<StringAttr> axes) {
@@ -96,12 +97,15 @@ std::string Layouts::words(Operation *op, const Option &option) const {
       parts.emplace_back(std::move(word), ways);
   };
   for (auto [factor, axes] : llvm::enumerate(strategy->axes)) {
+    llvm::erase_if(axes, [&](StringAttr axis) { return llvm::is_contained(routed, axis); });
     int64_t ways = 1;
     for (StringAttr axis : axes)
       ways *= mesh.mesh.axes[mesh.indexOf(axis)].size;
     if (ways > 1)
       add(wordOf(op, rule, segments[factor], factor, ways), axes);
   }
+  if (!routed.empty())
+    add("tokens routed by all-to-all", routed);
   if (!strategy->unreduced.empty())
     add("on partial sums", strategy->unreduced);
   if (parts.empty())

@@ -60,7 +60,7 @@ void dropDominated(Options &options, ArrayRef<bool> operandIsRunTime) {
         key.push_back(id);
     auto beats = [&](const Option &a, const Option &b) {
       return a.computeSeconds + a.commSeconds + a.tieBreak <= b.computeSeconds + b.commSeconds + b.tieBreak &&
-             a.weightBytes <= b.weightBytes;
+             a.weightBytes <= b.weightBytes && a.roomBytes <= b.roomBytes;
     };
     SmallVector<size_t, 2> &rivals = kept[key];
     drop[index] = llvm::any_of(rivals, [&](size_t rival) { return beats(options[rival], option); });
@@ -217,11 +217,12 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
   std::vector<Candidate> candidates = enumerateCandidates(rule, mesh, linearSets, demands);
   noteRoles(rule, candidates);
   for (const Candidate &candidate : candidates) {
-    shd::OpWork work = partition.getLocalWork(shd::getLocalSizes(rule, candidate.strategy, mesh.attr));
+    shd::OpWork work = partition.getLocalWork(shd::getWorkSizes(rule, candidate.strategy, mesh.attr));
     Option &option = options->emplace_back();
     if (!isa<nn::ReshapeOp>(op)) // another name for the same bytes
       option.computeSeconds = prices.compute(work, element);
-    option.commSeconds = prices.internalComm(work, candidate.strategy);
+    option.commSeconds = prices.internalComm(work, rule, candidate.strategy);
+    option.roomBytes = Prices::internalRoom(work, rule, candidate.strategy);
     option.tieBreak = tieBreak(candidate.strategy, mesh);
     if (mesh.hasRoles() && !candidate.strategy.blocks.empty())
       option.tieBreak -= evenGain(partition, rule, candidate.strategy, option.computeSeconds);
@@ -233,9 +234,9 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
     for (shd::ShardingAttr sharding : candidate.shardings.out)
       option.out.push_back(prices.intern(sharding));
   }
-  // In a classic layout only matrix products end in communication; a norm's or a pool's dimension stays whole.
+  // In a classic layout only matrix products end in communication, and experts; a norm's or a pool's dimension stays whole.
   auto isLocal = [](const Option &option) { return option.commSeconds == 0; };
-  if (mesh.hasRoles() && !demands.needsTensor && llvm::any_of(*options, isLocal))
+  if (mesh.hasRoles() && !demands.needsTensor && !hasExperts(rule) && llvm::any_of(*options, isLocal))
     std::erase_if(*options, std::not_fn(isLocal));
   dropDominated(*options, isRunTime);
   return options;
@@ -246,7 +247,7 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
 double Model::evenGain(shd::PartitionInterface op, const shd::PartitionRule &rule, shd::FactorSharding strategy,
                        double seconds) const {
   strategy.blocks.clear();
-  shd::OpWork work = op.getLocalWork(shd::getLocalSizes(rule, strategy, mesh.attr));
+  shd::OpWork work = op.getLocalWork(shd::getWorkSizes(rule, strategy, mesh.attr));
   return std::max(0.0, seconds - prices.compute(work, typeOf(op->getResult(0)).getElementType()));
 }
 

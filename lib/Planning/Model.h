@@ -17,6 +17,7 @@ struct Option {
   llvm::SmallVector<unsigned, 2> out;
   double computeSeconds = 0, commSeconds = 0;
   int64_t weightBytes = 0; ///< What the operator's init-time operands take on one device.
+  int64_t roomBytes = 0;   ///< What it needs beside operands and results while it works.
   double tieBreak = 0;     ///< What the choice goes by beside its cost.
 };
 

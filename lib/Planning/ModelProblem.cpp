@@ -138,8 +138,12 @@ void Model::addMemory() {
     search::UsageComponent weights{{0, end}, {}};
     for (const Option &option : *decision.options)
       weights.usages.push_back(option.weightBytes);
-    if (llvm::any_of(weights.usages, [](int64_t bytes) { return bytes > 0; }))
-      usages.push_back(std::move(weights));
+    search::UsageComponent room{{static_cast<int64_t>(index), static_cast<int64_t>(index) + 1}, {}};
+    for (const Option &option : *decision.options)
+      room.usages.push_back(option.roomBytes);
+    for (search::UsageComponent *usage : {&weights, &room})
+      if (llvm::any_of(usage->usages, [](int64_t bytes) { return bytes > 0; }))
+        usages.push_back(std::move(*usage));
   }
 }
 

@@ -61,8 +61,17 @@ cost::Collective collectiveOf(shd::OpWork::Internal::Kind kind) {
     return cost::Collective::AllGather;
   case shd::OpWork::Internal::Halo:
     return cost::Collective::Halo;
+  case shd::OpWork::Internal::Route:
+    return cost::Collective::AllToAll;
   }
   llvm_unreachable("all kinds are listed");
+}
+
+/// The axes over which a collective inside an operator works.
+SmallVector<StringAttr> axesOf(const shd::OpWork::Internal &internal, const shd::PartitionRule &rule,
+                               const shd::FactorSharding &strategy) {
+  return internal.kind == shd::OpWork::Internal::Route ? shd::getRoutedAxes(rule, strategy)
+                                                       : strategy.axes[internal.factor];
 }
 
 } // namespace
@@ -307,13 +316,23 @@ cost::OpTimes Prices::times(const shd::OpWork &work, Type element) const {
   return cost::opTimes(machine, costOf(work, element));
 }
 
-double Prices::internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const {
+double Prices::internalComm(const shd::OpWork &work, const shd::PartitionRule &rule,
+                            const shd::FactorSharding &strategy) const {
   double seconds = 0;
   for (const shd::OpWork::Internal &internal : work.internal)
-    if (ArrayRef<StringAttr> axes = strategy.axes[internal.factor]; !axes.empty())
+    if (SmallVector<StringAttr> axes = axesOf(internal, rule, strategy); !axes.empty())
       seconds +=
           cost::collectiveSeconds(machine, mesh.mesh, indices(axes), collectiveOf(internal.kind), internal.bytes);
   return seconds;
+}
+
+int64_t Prices::internalRoom(const shd::OpWork &work, const shd::PartitionRule &rule,
+                             const shd::FactorSharding &strategy) {
+  double bytes = 0;
+  for (const shd::OpWork::Internal &internal : work.internal)
+    if (!axesOf(internal, rule, strategy).empty())
+      bytes += internal.room;
+  return static_cast<int64_t>(bytes);
 }
 
 SmallVector<int> Prices::indices(ArrayRef<StringAttr> axes) const {

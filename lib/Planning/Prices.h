@@ -29,7 +29,11 @@ public:
   /// The parts of that.
   cost::OpTimes times(const shd::OpWork &work, mlir::Type element) const;
   /// The collectives inside an operator.
-  double internalComm(const shd::OpWork &work, const shd::FactorSharding &strategy) const;
+  double internalComm(const shd::OpWork &work, const shd::PartitionRule &rule,
+                      const shd::FactorSharding &strategy) const;
+  /// Bytes of the buffers that these need for themselves.
+  static int64_t internalRoom(const shd::OpWork &work, const shd::PartitionRule &rule,
+                              const shd::FactorSharding &strategy);
   /// One step of a reshard.
   double step(const shd::ReshardStep &step, double bytesIn, double bytesOut) const {
     return this->step(step.kind, indices(step.axes), bytesIn, bytesOut);

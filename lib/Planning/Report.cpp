@@ -77,7 +77,7 @@ private:
     auto strategy = shd::getStrategy(rule, prices.all(option.in), prices.all(option.out), mesh.attr);
     if (option.computeSeconds == 0 || failed(strategy))
       return void(report.trafficSeconds = option.computeSeconds);
-    shd::OpWork work = partition.getLocalWork(shd::getLocalSizes(rule, *strategy, mesh.attr));
+    shd::OpWork work = partition.getLocalWork(shd::getWorkSizes(rule, *strategy, mesh.attr));
     cost::OpTimes times = prices.times(work, cast<RankedTensorType>(op->getResult(0).getType()).getElementType());
     report.launchSeconds = std::min(times.launch, option.computeSeconds);
     (times.arithmetic > times.traffic ? report.arithmeticSeconds : report.trafficSeconds) =

@@ -16,6 +16,14 @@ public:
         ways(numFactors, 1) {
     if (demands.needsTensor)
       limitTensorWays();
+    for (auto [i, factor] : llvm::enumerate(rule.factors)) {
+      if (factor.role == shd::FactorRole::Expert)
+        experts = static_cast<int>(i);
+      if (factor.role == shd::FactorRole::Token)
+        tokens.push_back(static_cast<int>(i));
+    }
+    if (!experts)
+      tokens.clear();
   }
 
   std::vector<Candidate> run() {
@@ -32,32 +40,47 @@ private:
     if (targets.size() == mesh.size())
       return add();
     size_t axis = targets.size();
-    for (int target = kNothing; target < numFactors + static_cast<int>(linearSets.size()); ++target) {
+    for (int target = kNothing; target < firstRoute() + static_cast<int>(tokens.size()); ++target) {
       if (!allows(axis, target) || !keepsRuns(axis, target) || !keepsTogether(axis, target))
         continue;
       int64_t size = mesh.mesh.axes[axis].size;
-      if (isFactor(target))
-        ways[target] *= size;
+      for (int factor : factorsOf(target))
+        ways[factor] *= size;
       targets.push_back(target);
       deal();
       targets.pop_back();
-      if (isFactor(target))
-        ways[target] /= size;
+      for (int factor : factorsOf(target))
+        ways[factor] /= size;
     }
   }
 
+  /// Targets are the factors, then the linear sets, then routes: one of `tokens` and the experts.
   bool isFactor(int target) const { return target >= 0 && target < numFactors; }
+  bool isLinear(int target) const { return target >= numFactors && target < firstRoute(); }
+  int firstRoute() const { return numFactors + static_cast<int>(linearSets.size()); }
+
+  SmallVector<int, 2> factorsOf(int target) const {
+    if (isFactor(target))
+      return {target};
+    if (target < firstRoute())
+      return {};
+    return {tokens[target - firstRoute()], *experts};
+  }
 
   bool allows(size_t axis, int target) const {
     if (target == kNothing)
       return true;
-    if (!isFactor(target))
+    if (isLinear(target))
       return linearSets[target - numFactors] &&
-             llvm::all_of(targets, [&](int other) { return other < numFactors || other == target; });
-    const shd::Factor &factor = rule.factors[target];
-    int64_t now = ways[target], next = now * mesh.mesh.axes[axis].size;
-    return factor.kind != shd::FactorKind::NeedReplicate && splitsFurther(target, now, next) &&
-           roleAllows(mesh.roles[axis], target, next);
+             llvm::all_of(targets, [&](int other) { return !isLinear(other) || other == target; });
+    bool routes = !isFactor(target);
+    return llvm::all_of(factorsOf(target), [&](int factor) { return splits(axis, factor, routes); });
+  }
+
+  bool splits(size_t axis, int factor, bool routes) const {
+    int64_t now = ways[factor], next = now * mesh.mesh.axes[axis].size;
+    return rule.factors[factor].kind != shd::FactorKind::NeedReplicate && splitsFurther(factor, now, next) &&
+           (routes ? roleRoutes(mesh.roles[axis], factor, next) : roleAllows(mesh.roles[axis], factor, next));
   }
 
   /// Parts of a factor that must stay whole; its elements where there are none.
@@ -110,6 +133,12 @@ private:
       return llvm::all_of(parts, is(DimRole::Other)) || llvm::all_of(parts, is(DimRole::Sequence));
     }
     llvm_unreachable("all roles are listed");
+  }
+
+  /// Devices that share the experts may have tokens of their own, where these are rows of the batch, as between the experts.
+  bool roleRoutes(std::optional<Role> role, int factor, int64_t ways) const {
+    return !role ||
+           (*role == Role::Expert && (factor == experts || ways <= leading(demands.factors[factor], DimRole::Batch)));
   }
 
   /// Size of the parts of that role with which a dimension begins; 0 when it does not begin with one.
@@ -171,13 +200,16 @@ private:
     Candidate candidate;
     candidate.strategy.axes.resize(numFactors);
     for (auto [axis, target] : llvm::enumerate(targets)) {
-      if (isFactor(target)) {
-        candidate.strategy.axes[target].push_back(mesh.axes[axis]);
-      } else if (target != kNothing) {
+      if (isLinear(target)) {
         candidate.strategy.unreduced.push_back(mesh.axes[axis]);
         candidate.strategy.linearSet = target - numFactors;
       }
+      for (int factor : factorsOf(target))
+        candidate.strategy.axes[factor].push_back(mesh.axes[axis]);
     }
+    if (experts) // axes that tokens are routed over are minor to others
+      std::stable_partition(candidate.strategy.axes[*experts].begin(), candidate.strategy.axes[*experts].end(),
+                            [&](StringAttr axis) { return isFactor(targets[mesh.indexOf(axis)]); });
     SmallVector<int64_t> blocks;
     if (mayBeUneven())
       blocks = blocksOf(candidate.strategy);
@@ -227,6 +259,8 @@ private:
   const RoleDemands &demands;
   int numFactors;
   SmallVector<int64_t> ways;
+  std::optional<int> experts; ///< The factor that counts them.
+  SmallVector<int, 2> tokens; ///< Factors whose elements can be sent to these.
   int64_t tensorLimit = std::numeric_limits<int64_t>::max();
   SmallVector<int> targets;
   std::vector<Candidate> candidates;
@@ -245,10 +279,11 @@ bool hasExperts(const shd::PartitionRule &rule) {
 
 int64_t waysOf(Role role, const Candidate &candidate, const PlanMesh &mesh) {
   int64_t product = 1;
-  for (ArrayRef<StringAttr> axes : candidate.strategy.axes)
-    for (StringAttr axis : axes)
-      if (int index = mesh.indexOf(axis); mesh.roles[index] == role)
-        product *= mesh.mesh.axes[index].size;
+  for (size_t index = 0; index < mesh.size(); ++index)
+    if (mesh.roles[index] == role && llvm::any_of(candidate.strategy.axes, [&](ArrayRef<StringAttr> axes) {
+          return llvm::is_contained(axes, mesh.axes[index]);
+        }))
+      product *= mesh.mesh.axes[index].size;
   return product;
 }
 

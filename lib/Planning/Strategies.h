@@ -25,7 +25,8 @@ struct RoleDemands {
   llvm::SmallVector<int64_t> parts;
 };
 
-/// All ways to deal the axes of the mesh to the factors of a rule, to partial results (PartitionRule::linearIn), or to nothing. Axes
+/// All ways to deal the axes of the mesh to the factors of a rule, to tokens and experts at once, to partial results (PartitionRule::linearIn),
+/// or to nothing. Axes
 /// that nothing tells apart (same link level, size and role) are dealt in runs: a factor takes neighbouring ones, and a split over the
 /// first two stands for one over any two. Beyond 3 axes the number of runs is limited (of all kinds of axes one may be cut in two), so that the
 /// number of candidates grows in proportion to the number of axes. A factor is split only as far as each further axis leaves the devices less to do; a factor

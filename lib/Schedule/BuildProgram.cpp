@@ -308,8 +308,7 @@ private:
     auto create = [&](rt::CollectiveKind kind, ArrayAttr axes) {
       return rt::CollectiveOp::create(builder, op->getLoc(), reads, writes, kind, axes, shd::ReduceKind::Sum, /*dim=*/0,
                                       /*split_dim=*/0, /*low=*/0, /*high=*/0, llvm::APFloat(0.0), nullptr,
-                                      /*init=*/false,
-                                      /*stream=*/0, nullptr, nullptr);
+                                      /*experts=*/0, /*init=*/false, /*stream=*/0, nullptr, nullptr);
     };
     return TypeSwitch<Operation *, Operation *>(op)
         .Case([&](coll::AllReduceOp c) -> Operation * {
@@ -345,6 +344,16 @@ private:
           made.setLow(c.getLow());
           made.setHigh(c.getHigh());
           made.setPadAttr(c.getValueAttr());
+          return made;
+        })
+        .Case([&](coll::DispatchOp c) -> Operation * {
+          auto made = create(rt::CollectiveKind::Dispatch, c.getAxes());
+          made.setExperts(c.getExperts());
+          return made;
+        })
+        .Case([&](coll::CombineOp c) -> Operation * {
+          auto made = create(rt::CollectiveKind::Combine, c.getAxes());
+          made.setExperts(c.getExperts());
           return made;
         })
         .Default([](Operation *) -> Operation * { return nullptr; });

@@ -158,3 +158,33 @@ func.func @main() -> (tensor<3x5xf32> {nn.name = "y", shd.sharding = #shd.shardi
       tensor<3x4xf32>, tensor<3x2xi64>, tensor<3x2xf32>, tensor<2x4x6xf32>, tensor<2x6x5xf32>
   return %y : tensor<3x5xf32>
 }
+
+// -----
+
+// Tokens and experts over one axis: tokens are routed, those of padding nowhere. Another axis splits the experts besides.
+// CHECK-LABEL: func.func @main(%arg0: tensor<2x4xf32>
+// CHECK: %[[A:.*]] = coll.index over @mesh ["a"] {scale = 2 : i64} : tensor<i64>
+// CHECK: %[[FROM:.*]] = nn.sub %arg1, %[[A]]
+// CHECK: %[[OWN:.*]] = coll.mask_pad %[[FROM]] dim 0 size 3 value -1.000000e+00 over @mesh ["b"] : tensor<2x2xi64>
+// CHECK: %[[ALL:.*]] = coll.all_gather %[[OWN]] dim 0 over @mesh ["b"] : tensor<2x2xi64> -> tensor<4x2xi64>
+// CHECK: %[[ROWS:.*]] = coll.dispatch %arg0[%[[ALL]]] experts 1 over @mesh ["b"] : tensor<2x4xf32>, tensor<4x2xi64> -> tensor<4x4xf32>
+// CHECK: %[[B:.*]] = coll.index over @mesh ["b"] : tensor<i64>
+// CHECK: %[[HERE:.*]] = nn.sub %[[ALL]], %[[B]]
+// CHECK: coll.all_gather %arg2 dim 0 over @mesh ["b"] : tensor<2x2xf32> -> tensor<4x2xf32>
+// CHECK: nn.expert_matmul %[[ROWS]], %{{.*}}[%{{.*}}] : tensor<4x4xf32>, tensor<1x4x6xf32>, tensor<8xi64>
+// CHECK: %[[MADE:.*]] = nn.reduce
+// CHECK: %[[SUM:.*]] = coll.combine %[[MADE]][%[[ALL]]] experts 1 over @mesh ["b"] : tensor<4x5xf32>, tensor<4x2xi64> -> tensor<2x5xf32>
+// CHECK: coll.all_reduce %[[SUM]] over @mesh ["a"] : tensor<2x5xf32>
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @main(%x: tensor<3x4xf32> {nn.name = "x", shd.sharding = #shd.sharding<@mesh, [{"b"}, {}]>},
+                %i: tensor<3x2xi64> {nn.name = "i", shd.sharding = #shd.sharding<@mesh, [{"b"}, {}]>},
+                %s: tensor<3x2xf32> {nn.name = "s", shd.sharding = #shd.sharding<@mesh, [{"b"}, {}]>})
+    -> (tensor<3x5xf32> {nn.name = "y", shd.sharding = #shd.sharding<@mesh, [{"b"}, {}]>}) {
+  %u = nn.weight "u" <"m.bin", 0, 384> : tensor<4x4x6xf32>
+  %d = nn.weight "d" <"m.bin", 384, 480> : tensor<4x6x5xf32>
+  %y = nn.experts gelu %x[%i] %s up %u down %d {shd.in = [#shd.sharding<@mesh, [{"b"}, {}]>,
+      #shd.sharding<@mesh, [{"b"}, {}]>, #shd.sharding<@mesh, [{"b"}, {}]>, #shd.sharding<@mesh, [{"a", "b"}, {}, {}]>,
+      #shd.sharding<@mesh, [{"a", "b"}, {}, {}]>], shd.out = [#shd.sharding<@mesh, [{"b"}, {}], unreduced=["a"] sum>]} :
+      tensor<3x4xf32>, tensor<3x2xi64>, tensor<3x2xf32>, tensor<4x4x6xf32>, tensor<4x6x5xf32>
+  return %y : tensor<3x5xf32>
+}

@@ -38,7 +38,7 @@ public:
           return problem;
       }
     }
-    return "";
+    return runRoutes();
   }
 
 private:
@@ -67,6 +67,28 @@ private:
       strategy.linearSet = target - rule.factors.size();
     }
     return runStrategy(strategy);
+  }
+
+  /// Tokens and experts over axes that both have: all of them, or the minor ones of either.
+  std::string runRoutes() {
+    for (auto [experts, factor] : llvm::enumerate(rule.factors))
+      for (auto [tokens, other] : llvm::enumerate(rule.factors))
+        if (factor.role == shd::FactorRole::Expert && other.role == shd::FactorRole::Token)
+          if (std::string problem = runRoutes(tokens, experts); !problem.empty())
+            return problem;
+    return "";
+  }
+
+  std::string runRoutes(size_t tokens, size_t experts) {
+    for (const Axes &order : orders())
+      for (const Axes &other : orders())
+        for (size_t first = 0; first < order.size(); ++first) {
+          Axes minor(ArrayRef(order).drop_front(first));
+          for (auto [ofTokens, ofExperts] : {std::pair(minor, other), std::pair(other, minor)})
+            if (std::string problem = runOne({{tokens, ofTokens}, {experts, ofExperts}}); !problem.empty())
+              return problem;
+        }
+    return "";
   }
 
   /// The factor over all axes in units of each divisor that makes a difference.
@@ -98,6 +120,7 @@ private:
       if (!whole)
         shardInputsAs(op);
       ++counts.runs;
+      counts.routes += !shd::getRoutedAxes(rule, strategy).empty();
       if (std::string problem = check(program); !problem.empty())
         return describeFailure(program, problem);
     }

@@ -22,6 +22,7 @@ TEST_P(EachFactor, CanBeForced) {
   ASSERT_EQ(fuzz::forceFactors(&context, GetParam(), kInstances, counts), "");
   EXPECT_EQ(counts.runs > 0, counts.factors > 0) << counts.runs << " runs, " << counts.factors << " factors";
   EXPECT_GE(2 * counts.split, counts.factors);
+  EXPECT_EQ(counts.routes > 0, GetParam() == "experts");
 }
 
 INSTANTIATE_TEST_SUITE_P(Operators, EachFactor, testing::ValuesIn(fuzz::ProgramMaker::names()),

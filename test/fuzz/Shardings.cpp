@@ -118,6 +118,7 @@ public:
         place(next, axis.getName(), mayBePartial);
       if (succeeded(shd::getShardings(rule, next, meshName(op->getContext()), mesh)))
         strategy = next;
+      routeTokens(strategy, axis.getName());
     }
     return strategy;
   }
@@ -136,6 +137,17 @@ private:
         }
     }
     return false;
+  }
+
+  /// Often splits the experts over an axis that splits tokens.
+  void routeTokens(shd::FactorSharding &strategy, StringAttr axis) {
+    shd::FactorSharding next = strategy;
+    for (auto [factor, axes] : llvm::zip_equal(rule.factors, next.axes))
+      if (factor.role == shd::FactorRole::Expert)
+        axes.push_back(axis);
+    if (shd::getRoutedAxes(rule, next).size() > shd::getRoutedAxes(rule, strategy).size() &&
+        succeeded(shd::getShardings(rule, next, meshName(op->getContext()), mesh)) && random.chance(70))
+      strategy = next;
   }
 
   bool makePartial(shd::FactorSharding &next, StringAttr axis, size_t operand) {

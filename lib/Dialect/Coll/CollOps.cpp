@@ -130,6 +130,33 @@ LogicalResult AllToAllOp::verify() {
                  succeeded(verifySplit(*this, sizeOut(*this, concat), sizeIn(*this, concat), k)));
 }
 
+/// c2: rows of one element type and width, named by rows of i64; c3: the larger side has the rows of all devices.
+template <typename Op> static LogicalResult verifyRouting(Op op, Value all, Value own) {
+  auto whole = cast<RankedTensorType>(all.getType()), part = cast<RankedTensorType>(own.getType());
+  shd::MeshAttr mesh;
+  if (failed(verifyAxes(op, op.getAxes(), mesh)) || failed(verifyShapes(op, 0)))
+    return failure();
+  auto indices = cast<RankedTensorType>(op.getIndices().getType());
+  if (whole.getRank() != 2 || indices.getRank() != 2 || !indices.getElementType().isInteger(64))
+    return op.emitOpError("takes rows, and rows of i64 that name their experts (c2)");
+  if (static_cast<int64_t>(op.getExperts()) < 1)
+    return op.emitOpError("needs an expert on each device (c3)");
+  if (indices.getDimSize(0) != whole.getDimSize(0) ||
+      (mesh && whole.getDimSize(0) != part.getDimSize(0) * mesh.sizeOf(namesOf(op.getAxes()))))
+    return op.emitOpError("needs the rows of all devices of the group, and experts for each (c3)");
+  return success();
+}
+
+LogicalResult DispatchOp::verify() { return verifyRouting(*this, getResult(), getInput()); }
+LogicalResult CombineOp::verify() { return verifyRouting(*this, getInput(), getResult()); }
+
+double coll::getRoutedShare(int64_t experts, int64_t local, int64_t chosen) {
+  double none = 1;
+  for (int64_t i = 0; i < std::min(chosen, experts); ++i)
+    none *= std::max(0.0, static_cast<double>(experts - local - i)) / static_cast<double>(experts - i);
+  return 1 - none;
+}
+
 LogicalResult PermuteOp::verify() {
   shd::MeshAttr mesh;
   if (failed(verifyAxes(*this, getAxes(), mesh)))

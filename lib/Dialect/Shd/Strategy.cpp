@@ -21,6 +21,35 @@ SmallVector<int64_t> mpopt::shd::getLocalSizes(const PartitionRule &rule, const 
   return sizes;
 }
 
+static std::optional<unsigned> expertFactor(const PartitionRule &rule) {
+  for (auto [i, factor] : llvm::enumerate(rule.factors))
+    if (factor.role == FactorRole::Expert)
+      return i;
+  return std::nullopt;
+}
+
+SmallVector<StringAttr> mpopt::shd::getRoutedAxes(const PartitionRule &rule, const FactorSharding &strategy) {
+  SmallVector<StringAttr> routed;
+  auto splitsTokens = [&](StringAttr axis) {
+    return llvm::any_of(llvm::zip_equal(rule.factors, strategy.axes), [&](auto pair) {
+      return std::get<0>(pair).role == FactorRole::Token && llvm::is_contained(std::get<1>(pair), axis);
+    });
+  };
+  if (std::optional<unsigned> experts = expertFactor(rule))
+    llvm::copy_if(strategy.axes[*experts], std::back_inserter(routed), splitsTokens);
+  return routed;
+}
+
+SmallVector<int64_t> mpopt::shd::getWorkSizes(const PartitionRule &rule, const FactorSharding &strategy,
+                                              MeshAttr mesh) {
+  SmallVector<StringAttr> routed = getRoutedAxes(rule, strategy);
+  FactorSharding gathered = strategy;
+  for (auto [factor, axes] : llvm::zip_equal(rule.factors, gathered.axes))
+    if (factor.role == FactorRole::Token)
+      llvm::erase_if(axes, [&](StringAttr axis) { return llvm::is_contained(routed, axis); });
+  return getLocalSizes(rule, gathered, mesh);
+}
+
 namespace {
 
 /// Makes shardings of a rule's tensors.
@@ -40,11 +69,15 @@ public:
       return failure();
     splits = getSplits(rule, strategy, mesh);
     locals = getLocalSizes(rule, strategy, mesh);
+    routed = getRoutedAxes(rule, strategy);
+    for (auto axis = routed.begin(); axis != routed.end(); ++axis)
+      if (std::find(routed.begin(), axis, *axis) != axis)
+        return failure();
     if (!strategy.unreduced.empty() &&
         (strategy.linearSet >= rule.linearIn.size() || failed(addReduce(ReduceKind::Sum))))
       return failure();
     for (auto [i, factor] : llvm::enumerate(rule.factors))
-      if (!strategy.axes[i].empty() && (!llvm::all_of(strategy.axes[i], unseen) || failed(checkFactor(i, factor))))
+      if (!strategy.axes[i].empty() && (!llvm::all_of(ownAxes(i), unseen) || failed(checkFactor(i, factor))))
         return failure();
     return success();
   }
@@ -59,12 +92,18 @@ public:
     SmallVector<StringAttr> unreduced(strategy.unreduced);
     for (auto [i, factor] : llvm::enumerate(rule.factors))
       if (factor.kind == FactorKind::Reduce)
-        llvm::append_range(unreduced, strategy.axes[i]);
+        llvm::append_range(unreduced, ownAxes(i));
     llvm::sort(unreduced, [&](StringAttr a, StringAttr b) { return mesh.indexOf(a) < mesh.indexOf(b); });
     return make(rule.resultDims[t], unreduced, reduce.value_or(ReduceKind::Sum));
   }
 
 private:
+  /// The axes of a factor, those of the experts without the ones that tokens are routed over.
+  ArrayRef<StringAttr> ownAxes(unsigned i) const {
+    ArrayRef<StringAttr> axes = strategy.axes[i];
+    return rule.factors[i].role == FactorRole::Expert ? axes.drop_back(routed.size()) : axes;
+  }
+
   LogicalResult checkFactor(unsigned i, const Factor &factor) {
     int64_t block = strategy.block(i);
     if (factor.kind == FactorKind::NeedReplicate || (factor.evenOnly && factor.size % splits[i]) ||
@@ -120,6 +159,7 @@ private:
   FlatSymbolRefAttr meshName;
   MeshAttr mesh;
   SmallVector<int64_t> splits, locals;
+  SmallVector<StringAttr> routed;
   std::optional<ReduceKind> reduce;
 };
 

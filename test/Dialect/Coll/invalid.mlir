@@ -138,3 +138,53 @@ func.func @f(%x: tensor<4x6xf32>) {
   %0 = coll.index over @mesh ["a"] : tensor<1xi64>
   return
 }
+
+// -----
+
+// Indices that are no i64.
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<8x2xi32>) {
+  // expected-error@+1 {{(c2)}}
+  %0 = coll.dispatch %x[%i] experts 1 over @mesh ["a"] : tensor<4x6xf32>, tensor<8x2xi32> -> tensor<8x6xf32>
+  return
+}
+
+// -----
+
+// Rows of another width.
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<4x2xi64>) {
+  // expected-error@+1 {{(c2)}}
+  %0 = coll.combine %x[%i] experts 1 over @mesh ["a"] : tensor<4x6xf32>, tensor<4x2xi64> -> tensor<2x5xf32>
+  return
+}
+
+// -----
+
+// No experts.
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<8x2xi64>) {
+  // expected-error@+1 {{(c3)}}
+  %0 = coll.dispatch %x[%i] experts 0 over @mesh ["a"] : tensor<4x6xf32>, tensor<8x2xi64> -> tensor<8x6xf32>
+  return
+}
+
+// -----
+
+// Room for fewer rows than may come.
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<8x2xi64>) {
+  // expected-error@+1 {{(c3)}}
+  %0 = coll.dispatch %x[%i] experts 1 over @mesh ["a", "b"] : tensor<4x6xf32>, tensor<8x2xi64> -> tensor<8x6xf32>
+  return
+}
+
+// -----
+
+// Experts for one device's rows only.
+shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
+func.func @f(%x: tensor<4x6xf32>, %i: tensor<2x2xi64>) {
+  // expected-error@+1 {{(c3)}}
+  %0 = coll.combine %x[%i] experts 1 over @mesh ["a"] : tensor<4x6xf32>, tensor<2x2xi64> -> tensor<2x6xf32>
+  return
+}

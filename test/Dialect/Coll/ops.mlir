@@ -3,7 +3,7 @@
 shd.mesh @mesh #shd.mesh<[<"a" = 2>, <"b" = 2>]>
 
 // CHECK-LABEL: func.func @all
-func.func @all(%x: tensor<4x6xf32>) {
+func.func @all(%x: tensor<4x6xf32>, %i: tensor<8x2xi64>) {
   // CHECK: coll.all_reduce %{{.*}} over @mesh ["a", "b"] {reduce = 1 : i32} : tensor<4x6xf32>
   %0 = coll.all_reduce %x over @mesh ["a", "b"] {reduce = 1 : i32} : tensor<4x6xf32>
   // CHECK: coll.all_gather %{{.*}} dim 1 over @mesh ["b"] : tensor<4x6xf32> -> tensor<4x11xf32>
@@ -24,5 +24,9 @@ func.func @all(%x: tensor<4x6xf32>) {
   %8 = coll.keep_first %x over @mesh ["a"] : tensor<4x6xf32>
   // CHECK: coll.index over @mesh ["a"] {scale = 4 : i64} : tensor<i64>
   %9 = coll.index over @mesh ["a"] {scale = 4 : i64} : tensor<i64>
+  // CHECK: %[[SENT:.*]] = coll.dispatch %{{.*}}[%{{.*}}] experts 3 over @mesh ["b"] : tensor<4x6xf32>, tensor<8x2xi64> -> tensor<8x6xf32>
+  %10 = coll.dispatch %x[%i] experts 3 over @mesh ["b"] : tensor<4x6xf32>, tensor<8x2xi64> -> tensor<8x6xf32>
+  // CHECK: coll.combine %[[SENT]][%{{.*}}] experts 3 over @mesh ["b"] : tensor<8x6xf32>, tensor<8x2xi64> -> tensor<4x6xf32>
+  %11 = coll.combine %10[%i] experts 3 over @mesh ["b"] : tensor<8x6xf32>, tensor<8x2xi64> -> tensor<4x6xf32>
   return
 }

@@ -55,21 +55,23 @@ Tensor reduceAll(ArrayRef<Tensor> parts, shd::ReduceKind kind) {
   return result;
 }
 
-/// Results of one group, from its members' inputs in group order.
+/// Results of one group, from its members' inputs in group order, and indices where there are some.
 class GroupRun {
 public:
-  explicit GroupRun(ArrayRef<Tensor> in) : in(in), size(static_cast<int64_t>(in.size())) {}
+  GroupRun(ArrayRef<Tensor> in, ArrayRef<Tensor> indices)
+      : in(in), indices(indices), size(static_cast<int64_t>(in.size())) {}
 
   std::vector<Tensor> run(Operation *op) {
     return llvm::TypeSwitch<Operation *, std::vector<Tensor>>(op)
         .Case<coll::AllReduceOp, coll::AllGatherOp, coll::ReduceScatterOp, coll::AllToAllOp, coll::PermuteOp,
-              coll::HaloOp, coll::SliceOp, coll::MaskPadOp, coll::KeepFirstOp>([&](auto typed) {
-          auto type = cast<RankedTensorType>(typed.getResult().getType());
-          std::vector<Tensor> out;
-          for (int64_t place = 0; place < size; ++place)
-            out.push_back(result(typed, type.getShape(), place));
-          return out;
-        })
+              coll::HaloOp, coll::SliceOp, coll::MaskPadOp, coll::KeepFirstOp, coll::DispatchOp, coll::CombineOp>(
+            [&](auto typed) {
+              auto type = cast<RankedTensorType>(typed.getResult().getType());
+              std::vector<Tensor> out;
+              for (int64_t place = 0; place < size; ++place)
+                out.push_back(result(typed, type.getShape(), place));
+              return out;
+            })
         .Default([](Operation *) { return std::vector<Tensor>(); });
   }
 
@@ -111,8 +113,41 @@ private:
   Tensor result(coll::KeepFirstOp, ArrayRef<int64_t>, int64_t place) {
     return place == 0 ? in[0] : Tensor::zeros(in[0].element, in[0].shape);
   }
+  /// What the device does not get is worse than any number.
+  Tensor result(coll::DispatchOp op, ArrayRef<int64_t> shape, int64_t place) {
+    Tensor out = Tensor::zeros(in[0].element, shape);
+    int64_t rows = shape[0] / size;
+    forEachIndex(shape, [&](ArrayRef<int64_t> index, int64_t i) {
+      int64_t from = index[0] / rows;
+      if (isChosen(op.getExperts(), index[0], place, place))
+        out.copy(i, in[from], in[from].at({index[0] % rows, index[1]}));
+      else
+        out.setNumber(i, std::numeric_limits<double>::quiet_NaN());
+    });
+    return out;
+  }
+  Tensor result(coll::CombineOp op, ArrayRef<int64_t> shape, int64_t place) {
+    Tensor out = Tensor::zeros(in[0].element, shape);
+    forEachIndex(shape, [&](ArrayRef<int64_t> index, int64_t i) {
+      int64_t row = place * shape[0] + index[0];
+      for (int64_t from = 0; from < size; ++from)
+        if (isChosen(op.getExperts(), row, from, place))
+          reduceInto(shd::ReduceKind::Sum, out, i, in[from], in[from].at({row, index[1]}));
+    });
+    return out;
+  }
+  /// Whether a row's experts, as device `asked` knows them, are partly those of `device`.
+  bool isChosen(int64_t experts, int64_t row, int64_t device, int64_t asked) const {
+    const Tensor &known = indices[asked];
+    for (int64_t choice = 0; choice < known.shape[1]; ++choice) {
+      int64_t expert = known.ints[known.at({row, choice})];
+      if (expert >= 0 && expert / experts == device)
+        return true;
+    }
+    return false;
+  }
 
-  ArrayRef<Tensor> in;
+  ArrayRef<Tensor> in, indices;
   int64_t size;
 };
 
@@ -137,6 +172,14 @@ LogicalResult checkShapes(Operation *op, int64_t group) {
                    ? success()
                    : fail("shapes differ outside of the dimensions");
       })
+      .Case<coll::DispatchOp, coll::CombineOp>([&](auto typed) -> LogicalResult {
+        ArrayRef<int64_t> from = shapeOf(typed.getInput()), to = shapeOf(typed.getResult()),
+                          indices = shapeOf(typed.getIndices());
+        int64_t rows = std::max(from[0], to[0]);
+        return differOnlyIn({0}) && indices[0] == rows && std::min(from[0], to[0]) * group == rows
+                   ? success()
+                   : fail("rows are not those of all devices");
+      })
       .Case([&](coll::PermuteOp typed) -> LogicalResult {
         for (int64_t source : typed.getSources())
           if (source < 0 || source >= group || static_cast<int64_t>(typed.getSources().size()) != group)
@@ -148,8 +191,8 @@ LogicalResult checkShapes(Operation *op, int64_t group) {
 
 } // namespace
 
-FailureOr<std::vector<Tensor>> mpopt::interp::evaluateCollective(Operation *op, const std::vector<Tensor> *input,
-                                                                 shd::MeshAttr mesh) {
+FailureOr<std::vector<Tensor>>
+mpopt::interp::evaluateCollective(Operation *op, ArrayRef<const std::vector<Tensor> *> operands, shd::MeshAttr mesh) {
   auto axes = op->getAttrOfType<ArrayAttr>("axes");
   if (!axes)
     return op->emitError("is not a collective");
@@ -160,13 +203,16 @@ FailureOr<std::vector<Tensor>> mpopt::interp::evaluateCollective(Operation *op, 
       result.ints[0] = groups.place(static_cast<int64_t>(device)) * static_cast<int64_t>(index.getScale());
     return results;
   }
-  if (!input || failed(checkShapes(op, static_cast<int64_t>(groups.group(0).size()))))
+  if (operands.empty() || failed(checkShapes(op, static_cast<int64_t>(groups.group(0).size()))))
     return failure();
   for (int64_t g = 0; g < groups.count(); ++g) {
-    std::vector<Tensor> in;
-    for (int64_t device : groups.group(g))
-      in.push_back((*input)[device]);
-    std::vector<Tensor> out = GroupRun(in).run(op);
+    std::vector<Tensor> in, indices;
+    for (int64_t device : groups.group(g)) {
+      in.push_back((*operands[0])[device]);
+      if (operands.size() > 1)
+        indices.push_back((*operands[1])[device]);
+    }
+    std::vector<Tensor> out = GroupRun(in, indices).run(op);
     if (out.empty())
       return op->emitError("the interpreter does not know this operation");
     for (auto [place, device] : llvm::enumerate(groups.group(g)))

@@ -6,10 +6,10 @@
 
 namespace mpopt::interp {
 
-/// Computes a `coll` operation on all devices: `input` (null for coll.index) and the answer hold one tensor per device. Failure
+/// Computes a `coll` operation on all devices: its operands (none for coll.index) and the answer hold one tensor per device. Failure
 /// when it is not such an operation or its shapes make no sense.
-mlir::FailureOr<std::vector<Tensor>> evaluateCollective(mlir::Operation *op, const std::vector<Tensor> *input,
-                                                        shd::MeshAttr mesh);
+mlir::FailureOr<std::vector<Tensor>>
+evaluateCollective(mlir::Operation *op, llvm::ArrayRef<const std::vector<Tensor> *> operands, shd::MeshAttr mesh);
 
 } // namespace mpopt::interp
 

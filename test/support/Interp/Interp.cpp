@@ -72,7 +72,10 @@ private:
   LogicalResult runCollective(Operation *op) {
     if (!mesh)
       return op->emitError("a collective outside of a mesh");
-    auto out = evaluateCollective(op, op->getNumOperands() ? &values[op->getOperand(0)] : nullptr, mesh);
+    SmallVector<const std::vector<Tensor> *> operands;
+    for (Value operand : op->getOperands())
+      operands.push_back(&values.find(operand)->second);
+    auto out = evaluateCollective(op, operands, mesh);
     if (failed(out))
       return failure();
     for (Tensor &part : *out)

@@ -17,6 +17,7 @@ namespace {
 
 struct Counts {
   int reductions = 0, gathers = 0, others = 0;
+  int routes = 0; ///< Tokens to their experts, or back.
 };
 
 struct Case {
@@ -57,6 +58,8 @@ Counts count(const Case &test, int64_t devices, const std::string &strategy) {
       ++counts.gathers;
     else if (isa<coll::AllToAllOp, coll::PermuteOp, coll::HaloOp>(op))
       ++counts.others;
+    else if (isa<coll::DispatchOp, coll::CombineOp>(op))
+      ++counts.routes;
   });
   return counts;
 }
@@ -89,15 +92,24 @@ TEST_P(Bars, DataParallelismTakesNone) {
   EXPECT_EQ(counts.reductions + counts.gathers + counts.others, 0);
 }
 
-/// Each device has its experts' weights only, and adds what they make to one sum per layer.
-TEST(Experts, TakeOneReductionPerLayer) {
+/// Each device has its experts' weights only. Tokens, which are split besides, go to them and come back once per layer, after all have
+/// learned what the routers decided.
+TEST(Experts, TokensAreRoutedOncePerLayer) {
   Case mixtral{"mixtral-small.dynamo20", {"input_ids=8x32", "attention_mask=8x32"}, 8, 4, 4, 4};
   for (int64_t devices : {2, 4, 8}) {
     Counts counts = count(mixtral, devices, "ep=" + std::to_string(devices));
-    EXPECT_EQ(counts.reductions, 4) << devices;
-    EXPECT_LE(counts.gathers, 4 * 3) << devices;
-    EXPECT_EQ(counts.others, 0) << devices;
+    EXPECT_EQ(counts.routes, 4 * 2) << devices;
+    EXPECT_LE(counts.gathers, 4 * 2) << devices;
+    EXPECT_EQ(counts.reductions + counts.others, 0) << devices;
   }
+}
+
+/// Tokens of one sequence are not split, so that experts, each on its devices' tokens, leave one sum per layer.
+TEST(Experts, TakeOneReductionPerLayerWhereTokensAreWhole) {
+  Case mixtral{"mixtral-small.dynamo20", {"input_ids=1x32", "attention_mask=1x32"}, 8, 4, 4, 4};
+  Counts counts = count(mixtral, 4, "ep=4");
+  EXPECT_EQ(counts.reductions, 4);
+  EXPECT_EQ(counts.gathers + counts.others + counts.routes, 0);
 }
 
 std::vector<std::string> dims(std::vector<std::string> inputs, const std::string &shape) {

@@ -59,6 +59,19 @@ protected:
     return rule;
   }
 
+  /// (t,h), (t,k) x (e,h,f) -> (t,f)
+  static PartitionRule experts(int64_t tokens, int64_t count) {
+    PartitionRule rule;
+    rule.addFactor(tokens);
+    rule.factors[0].role = FactorRole::Token;
+    rule.addFactor(count, FactorKind::Reduce);
+    rule.factors[1].role = FactorRole::Expert;
+    rule.addFactor(16);
+    rule.operandDims = {{{0}, {}}, {{0}, {}}, {{1}, {}, {2}}};
+    rule.resultDims = {{{0}, {2}}};
+    return rule;
+  }
+
   void roundTrip(const PartitionRule &rule, const FactorSharding &strategy) {
     auto shardings = getShardings(rule, strategy, name, mesh);
     ASSERT_TRUE(succeeded(shardings));
@@ -113,6 +126,34 @@ TEST_F(StrategyTest, BlocksKeepWholeParts) {
   EXPECT_EQ(text(shardings->out[0]), R"(#shd.sharding<@mesh, [{"a"}:3, {}]>)");
   parts.blocks = {2, 1}; // does not divide 9
   EXPECT_TRUE(failed(getShardings(heads(9, 64), parts, name, mesh)));
+}
+
+/// An axis that splits tokens and experts leaves no partial sums; one that splits experts alone does.
+TEST_F(StrategyTest, TokensAreRoutedOverAxesOfTheExperts) {
+  PartitionRule rule = experts(8, 4);
+  FactorSharding routed = strategy({"b", "ab", ""});
+  auto shardings = getShardings(rule, routed, name, mesh);
+  ASSERT_TRUE(succeeded(shardings));
+  EXPECT_EQ(text(shardings->in[0]), R"(#shd.sharding<@mesh, [{"b"}, {}]>)");
+  EXPECT_EQ(text(shardings->in[2]), R"(#shd.sharding<@mesh, [{"a","b"}, {}, {}]>)");
+  EXPECT_EQ(text(shardings->out[0]), R"(#shd.sharding<@mesh, [{"b"}, {}], unreduced=["a"] sum>)");
+  EXPECT_EQ(getRoutedAxes(rule, routed), split("b"));
+  EXPECT_EQ(getLocalSizes(rule, routed, mesh), (SmallVector<int64_t>{4, 1, 16}));
+  EXPECT_EQ(getWorkSizes(rule, routed, mesh), (SmallVector<int64_t>{8, 1, 16}));
+  roundTrip(rule, routed);
+  roundTrip(rule, strategy({"ab", "ab", ""}));
+  roundTrip(rule, strategy({"ab", "ba", ""})); // any order: members of a group are counted as the experts are
+  EXPECT_TRUE(getRoutedAxes(rule, strategy({"a", "b", ""})).empty());
+}
+
+TEST_F(StrategyTest, OnlyTokensShareTheMinorAxesOfTheExperts) {
+  PartitionRule rule = experts(8, 4);
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"a", "ab", ""}), name, mesh))); // "a" is major
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"", "a", "a"}), name, mesh)));
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"a", "", "a"}), name, mesh)));
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"a", "a", "a"}), name, mesh)));
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"a", "aa", ""}), name, mesh)));
+  EXPECT_TRUE(failed(getShardings(rule, strategy({"aa", "a", ""}), name, mesh)));
 }
 
 TEST_F(StrategyTest, EvenSplitsAreCanonical) {

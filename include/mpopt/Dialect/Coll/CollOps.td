@@ -50,6 +50,33 @@ def Coll_AllToAllOp : Coll_Op<"all_to_all"> {
   let assemblyFormat = "$input `split` $split_dim `concat` $concat_dim `over` $mesh $axes attr-dict `:` type($input) `->` type($result)";
 }
 
+def Coll_DispatchOp : Coll_Op<"dispatch"> {
+  let summary = "gives each device the tokens that its experts are chosen for";
+  let description = [{
+    On n devices, input: [t, h]; indices: [n * t, k] i64, the same on all: row i * t + j names the experts chosen for row j of device i. Device i
+    has the experts from i * `experts` on. Row i * t + j of the result, [n * t, h], is row j of device i, if this device has one of its experts.
+    The other rows are unspecified: nothing is sent for them. An index that names no expert sends nothing.
+  }];
+  let arguments = (ins Coll_Tensor:$input, Coll_Tensor:$indices, I64Attr:$experts, FlatSymbolRefAttr:$mesh, StrArrayAttr:$axes);
+  let results = (outs Coll_Tensor:$result);
+  let assemblyFormat = [{
+    $input `[` $indices `]` `experts` $experts `over` $mesh $axes attr-dict `:` type($input) `,` type($indices) `->` type($result)
+  }];
+}
+
+def Coll_CombineOp : Coll_Op<"combine"> {
+  let summary = "gives back what `dispatch` brought: each token's device adds up, in group order, what the devices of its experts made of it";
+  let description = [{
+    input: [n * t, h]; indices as for `dispatch`; result: [t, h]. Row j of device i is the sum of rows i * t + j of the devices that have one of the
+    experts chosen for it; zero where there are none.
+  }];
+  let arguments = (ins Coll_Tensor:$input, Coll_Tensor:$indices, I64Attr:$experts, FlatSymbolRefAttr:$mesh, StrArrayAttr:$axes);
+  let results = (outs Coll_Tensor:$result);
+  let assemblyFormat = [{
+    $input `[` $indices `]` `experts` $experts `over` $mesh $axes attr-dict `:` type($input) `,` type($indices) `->` type($result)
+  }];
+}
+
 def Coll_PermuteOp : Coll_Op<"permute", [SameOperandsAndResultType]> {
   let summary = "device i of the group gets the input of device sources[i]";
   let arguments = (ins Coll_Tensor:$input, DenseI64ArrayAttr:$sources, FlatSymbolRefAttr:$mesh, StrArrayAttr:$axes);

@@ -67,7 +67,8 @@ def RT_KernelOp : RT_Instruction<"kernel", (ins FlatSymbolRefAttr:$callee)> {
 def RT_CollectiveOp : RT_Instruction<"collective", (ins RT_CollectiveKind:$kind, StrArrayAttr:$axes,
     DefaultValuedAttr<Shd_ReduceKind, "::mpopt::shd::ReduceKind::Sum">:$reduce, DefaultValuedAttr<I64Attr, "0">:$dim,
     DefaultValuedAttr<I64Attr, "0">:$split_dim, DefaultValuedAttr<I64Attr, "0">:$low, DefaultValuedAttr<I64Attr, "0">:$high,
-    DefaultValuedAttr<F64Attr, "0.0">:$pad, OptionalAttr<DenseI64ArrayAttr>:$permutation)> {
+    DefaultValuedAttr<F64Attr, "0.0">:$pad, OptionalAttr<DenseI64ArrayAttr>:$permutation,
+    DefaultValuedAttr<I64Attr, "0">:$experts)> {
   let summary = "one collective over mesh axes; fields as in runtime/format/plan.fbs";
   let assemblyFormat = "$kind $axes `(` $reads `:` type($reads) `)` `->` `(` $writes `:` type($writes) `)` attr-dict";
 }

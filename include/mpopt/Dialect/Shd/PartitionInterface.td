@@ -23,7 +23,7 @@ def PartitionInterface : OpInterface<"PartitionInterface"> {
         return ::mpopt::shd::cloneLocal($_op.getOperation(), builder, operands, context);
       }]>,
     InterfaceMethod<[{
-        Work of one device when factor i has `sizes[i]` elements there. The default reads every operand and writes every result
+        Work of one device when factor i has `sizes[i]` elements there (getWorkSizes). The default reads every operand and writes every result
         once, with one flop per element of the largest.
       }],
       "::mpopt::shd::OpWork", "getLocalWork", (ins "::llvm::ArrayRef<int64_t>":$sizes),

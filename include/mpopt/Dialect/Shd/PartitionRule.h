@@ -14,8 +14,9 @@ namespace mpopt::shd {
 enum class FactorKind { Parallel, Reduce, NeedReplicate, Halo };
 
 /// What a factor is to the model as a whole, for `--strategy dp=..,tp=..,sp=..,ep=..`. Operators tag only what they know for sure
-/// (Expert); Batch and Sequence are found by following the inputs' dimensions through the rules.
-enum class FactorRole { Unknown, Expert };
+/// (Expert, and Token in an operator that has experts); Batch and Sequence are found by following the inputs' dimensions through the rules.
+/// An axis may split a Token factor and the Expert factor at once: tokens are then sent to the devices of the experts chosen for them.
+enum class FactorRole { Unknown, Expert, Token };
 
 /// One loop of an operator: m, n and k of a matrix product, say.
 struct Factor {
@@ -76,7 +77,7 @@ struct OpShardings {
 
 /// The shardings that `strategy` gives; failure when it cannot be expressed (a minor factor split while its major one is not
 /// wholly split, an uneven split of an evenOnly factor, a block that does not divide its factor, results partial under two kinds of
-/// reduction, an axis used twice).
+/// reduction, an axis used twice other than for tokens and experts, such an axis major to another one of the experts).
 llvm::FailureOr<OpShardings> getShardings(const PartitionRule &rule, const FactorSharding &strategy,
                                           mlir::FlatSymbolRefAttr meshName, MeshAttr mesh);
 
@@ -89,6 +90,12 @@ llvm::SmallVector<int64_t> getSplits(const PartitionRule &rule, const FactorShar
 
 /// Local size of every factor under a strategy: ceil(size / block / devices) * block.
 llvm::SmallVector<int64_t> getLocalSizes(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
+
+/// The axes that split experts and tokens at once, minor among those of the experts; results are not partial over them.
+llvm::SmallVector<mlir::StringAttr> getRoutedAxes(const PartitionRule &rule, const FactorSharding &strategy);
+
+/// Local sizes of the factors of what a device computes: as getLocalSizes, but it has the tokens of all devices that send it theirs.
+llvm::SmallVector<int64_t> getWorkSizes(const PartitionRule &rule, const FactorSharding &strategy, MeshAttr mesh);
 
 /// What buildLocal knows: the global operation's rule and strategy, and the shardings that follow.
 struct LocalContext {
@@ -113,11 +120,13 @@ struct OpWork {
   };
   std::optional<Matmul> matmul;
   /// Collectives inside buildLocal (a softmax over a split dimension, a halo): priced over the axes that split `factor`;
-  /// none happens when no axis does. `bytes` is the size of one device's operand.
+  /// none happens when no axis does. `bytes` is the size of one device's operand. Route: priced over getRoutedAxes; `bytes` is what a
+  /// device is expected to send to all devices, itself included, and `room` the size of the buffer that holds the most that may come.
   struct Internal {
-    enum Kind { AllReduce, AllGather, Halo } kind;
+    enum Kind { AllReduce, AllGather, Halo, Route } kind;
     unsigned factor;
     double bytes;
+    double room = 0;
   };
   llvm::SmallVector<Internal, 2> internal;
 };

@@ -63,15 +63,11 @@ Value LocalBuilder::scalar(Type element, double value) {
   return ConstantOp::create(builder, loc, type, DenseElementsAttr::get(type, attr));
 }
 
-static ArrayAttr toArray(OpBuilder &builder, ArrayRef<StringAttr> axes) {
-  return builder.getArrayAttr(SmallVector<Attribute>(axes.begin(), axes.end()));
-}
-
 Value LocalBuilder::reduce(Value x, ReduceKind kind, ArrayRef<int64_t> dims, ArrayRef<StringAttr> axes) {
   Value local = ReduceOp::create(builder, loc, kind, x, dims, /*keep_dims=*/true);
   if (axes.empty())
     return local;
-  return coll::AllReduceOp::create(builder, loc, local.getType(), local, context.meshName, toArray(builder, axes),
+  return coll::AllReduceOp::create(builder, loc, local.getType(), local, context.meshName, axesAttr(axes),
                                    shd::ReduceKindAttr::get(builder.getContext(), static_cast<shd::ReduceKind>(kind)));
 }
 
@@ -80,7 +76,7 @@ Value LocalBuilder::mask(Value x, int64_t dim, int64_t size, ArrayRef<StringAttr
     return x;
   return coll::MaskPadOp::create(builder, loc, x.getType(), x, builder.getI64IntegerAttr(dim),
                                  builder.getI64IntegerAttr(size), builder.getF64FloatAttr(value), context.meshName,
-                                 toArray(builder, axes));
+                                 axesAttr(axes));
 }
 
 Value LocalBuilder::maskAll(Value x, Operation *op, unsigned t, double value) {
@@ -99,13 +95,20 @@ FailureOr<SmallVector<Value>> nn::cloneMasked(Operation *op, OpBuilder &builder,
 
 Value LocalBuilder::place(ArrayRef<StringAttr> axes, int64_t scale) {
   return coll::IndexOp::create(builder, loc, RankedTensorType::get({}, builder.getI64Type()), context.meshName,
-                               toArray(builder, axes), builder.getI64IntegerAttr(scale));
+                               axesAttr(axes), builder.getI64IntegerAttr(scale));
+}
+
+Value LocalBuilder::gather(Value x, ArrayRef<StringAttr> axes) {
+  SmallVector<int64_t> shape(typeOf(x).getShape());
+  shape.front() *= ways(axes);
+  return coll::AllGatherOp::create(builder, loc, typeOf(x).clone(shape), x, builder.getI64IntegerAttr(0),
+                                   context.meshName, axesAttr(axes));
 }
 
 Value LocalBuilder::keepFirst(Value x, ArrayRef<StringAttr> axes) {
   if (axes.empty())
     return x;
-  return coll::KeepFirstOp::create(builder, loc, x.getType(), x, context.meshName, toArray(builder, axes));
+  return coll::KeepFirstOp::create(builder, loc, x.getType(), x, context.meshName, axesAttr(axes));
 }
 
 Value LocalBuilder::select(Value condition, Value lhs, Value rhs) {

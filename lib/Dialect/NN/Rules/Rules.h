@@ -61,12 +61,28 @@ public:
   mlir::Value maskAll(mlir::Value x, mlir::Operation *op, unsigned t, double value);
   /// Scalar i64: this device's place along `axes`, times `scale`.
   mlir::Value place(llvm::ArrayRef<mlir::StringAttr> axes, int64_t scale);
+  /// The number of devices along `axes`.
+  int64_t ways(llvm::ArrayRef<mlir::StringAttr> axes) const { return context.mesh.sizeOf(axes); }
+  /// The rows of all devices along `axes`.
+  mlir::Value gather(mlir::Value x, llvm::ArrayRef<mlir::StringAttr> axes);
+  /// coll.dispatch or coll.combine, with so many rows in its result.
+  template <typename OpT>
+  mlir::Value route(mlir::Value x, mlir::Value choices, int64_t experts, int64_t rows,
+                    llvm::ArrayRef<mlir::StringAttr> axes) {
+    auto type = mlir::cast<mlir::RankedTensorType>(x.getType());
+    return OpT::create(builder, loc, type.clone({rows, type.getDimSize(1)}), x, choices,
+                       builder.getI64IntegerAttr(experts), context.meshName, axesAttr(axes));
+  }
   /// x on the first device along `axes`, zero elsewhere; x itself without axes.
   mlir::Value keepFirst(mlir::Value x, llvm::ArrayRef<mlir::StringAttr> axes);
   mlir::Value select(mlir::Value condition, mlir::Value lhs, mlir::Value rhs);
   mlir::Value compare(Predicate predicate, mlir::Value lhs, mlir::Value rhs);
 
 private:
+  mlir::ArrayAttr axesAttr(llvm::ArrayRef<mlir::StringAttr> axes) const {
+    return builder.getArrayAttr(llvm::SmallVector<mlir::Attribute>(axes.begin(), axes.end()));
+  }
+
   mlir::OpBuilder &builder;
   mlir::Location loc;
   const shd::LocalContext &context;
