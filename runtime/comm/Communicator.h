@@ -1,6 +1,7 @@
 #ifndef MPOPT_RUNTIME_COMM_COMMUNICATOR_H
 #define MPOPT_RUNTIME_COMM_COMMUNICATOR_H
 
+#include "core/Strided.h"
 #include "device/Device.h"
 
 namespace mpopt::runtime {
@@ -18,7 +19,9 @@ public:
   virtual Result<LaunchPtr> prepareCollective(const plan::Collective &call, const plan::Instruction &instruction,
                                               const Operands &operands) = 0;
   virtual Result<LaunchPtr> prepareSend(uint32_t peer, uint32_t tag, const BufferView &payload, unsigned stream) = 0;
-  virtual Result<LaunchPtr> prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload, unsigned stream) = 0;
+  /// `runs` go from the peer's payload to `payload`: what of it passes.
+  virtual Result<LaunchPtr> prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload, const StridedRuns &runs,
+                                        unsigned stream) = 0;
   /// Work after which the payload of the latest send with this peer and tag may be overwritten.
   virtual Result<LaunchPtr> prepareSendDone(uint32_t peer, uint32_t tag, unsigned stream) = 0;
 

@@ -1,4 +1,5 @@
 #include "core/Executor.h"
+#include "core/MessageLaunch.h"
 #include "core/Verify.h"
 #include "format/Messages.h"
 
@@ -65,10 +66,6 @@ Operands Executor::operandsOf(const plan::Instruction &instruction, bool constan
   return operands;
 }
 
-uint32_t Executor::peer(int32_t distance) const {
-  return *peerOf(context.plan.plan(), context.rank, distance); // the verifier has seen that it exists
-}
-
 std::string Executor::where(const plan::Instruction &instruction, size_t index, bool init) const {
   const plan::Plan &plan = context.plan.plan();
   return "rank " + std::to_string(context.rank) + ", " + (init ? "init " : "") +
@@ -85,14 +82,9 @@ Result<LaunchPtr> Executor::prepare(const plan::Instruction &instruction, bool i
     return context.device.prepareCopy(operands.reads[0], operands.writes[0], stream);
   case plan::Op::Collective:
     return context.communicator.prepareCollective(*instruction.op_as_Collective(), instruction, operands);
-  case plan::Op::Send: {
-    const plan::Send &send = *instruction.op_as_Send();
-    return context.communicator.prepareSend(peer(send.distance()), send.tag(), operands.reads[0], stream);
-  }
-  case plan::Op::Recv: {
-    const plan::Recv &recv = *instruction.op_as_Recv();
-    return context.communicator.prepareRecv(peer(recv.distance()), recv.tag(), operands.writes[0], stream);
-  }
+  case plan::Op::Send:
+  case plan::Op::Recv:
+    return prepareMessage(context.communicator, context.plan.plan(), context.rank, instruction, operands);
   default:
     return error("its kind is unknown");
   }
@@ -133,9 +125,8 @@ Status Executor::createEvents(std::vector<int> &eventOf) {
 Status Executor::addSendsDone(size_t before, std::span<const uint32_t> sends) {
   auto list = items(context.plan.programOf(context.rank).instructions());
   for (uint32_t number : sends) {
-    const plan::Send &send = *list[number]->op_as_Send();
     unsigned stream = before < list.size() ? list[before]->stream() : list[number]->stream();
-    auto launch = context.communicator.prepareSendDone(peer(send.distance()), send.tag(), stream);
+    auto launch = prepareMessageDone(context.communicator, context.plan.plan(), context.rank, *list[number], stream);
     if (!launch)
       return tl::unexpected(launch.error());
     program.push_back({std::move(*launch), number, static_cast<uint32_t>(list.size()) + number, stream, {}, -1});

@@ -52,7 +52,6 @@ private:
   Operands operandsOf(const plan::Instruction &instruction, bool constantWeights) const;
   Result<LaunchPtr> prepare(const plan::Instruction &instruction, bool init);
   Status addSendsDone(size_t before, std::span<const uint32_t> sends);
-  uint32_t peer(int32_t distance) const;
   Status submit(Item &item);
   Status moveImages(const std::vector<std::vector<PortImage>> &ports, bool toDevice);
   std::string where(const plan::Instruction &instruction, size_t index, bool init) const;

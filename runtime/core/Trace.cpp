@@ -1,4 +1,5 @@
 #include "core/Trace.h"
+#include "format/Messages.h"
 #include "format/OutputFile.h"
 
 #include <algorithm>
@@ -53,14 +54,22 @@ private:
       slice("waiting", "wait", event.waits.kept[i], json::object());
   }
 
+  /// "rank 2, rank 3"
+  std::string partnersText(const plan::Instruction &instruction) const {
+    std::string list;
+    for (const Partner &partner : partnersOf(plan, rank, instruction))
+      list += (list.empty() ? "" : ", ") + ("rank " + std::to_string(partner.rank));
+    return list;
+  }
+
   void describeTraffic(const plan::Instruction &instruction, json &args) const {
-    if (const plan::Send *send = instruction.op_as_Send()) {
+    if (instruction.op_type() == plan::Op::Send) {
       args["bytes"] = bytesOf(numbers(instruction.reads())[0]);
-      args["to"] = "rank " + std::to_string(static_cast<int64_t>(rank) + send->distance());
+      args["to"] = partnersText(instruction);
     }
-    if (const plan::Recv *recv = instruction.op_as_Recv()) {
+    if (instruction.op_type() == plan::Op::Recv) {
       args["bytes"] = bytesOf(numbers(instruction.writes())[0]);
-      args["from"] = "rank " + std::to_string(static_cast<int64_t>(rank) + recv->distance());
+      args["from"] = partnersText(instruction);
     }
     const plan::Collective *collective = instruction.op_as_Collective();
     if (!collective)

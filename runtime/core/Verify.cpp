@@ -231,32 +231,76 @@ private:
                      std::span<const uint32_t> writes) {
     const plan::Send *send = instruction.op_as_Send();
     const plan::Recv *recv = instruction.op_as_Recv();
-    int32_t distance = send ? send->distance() : recv->distance();
+    int32_t distance = send ? send->distance() : recv->distance(),
+            transfer = send ? send->transfer() : recv->transfer();
     uint32_t tag = send ? send->tag() : recv->tag();
-    expect(send ? reads.size() == 1 && writes.empty() : writes.size() == 1 && reads.empty(), "it needs one buffer");
-    expect(distance != 0, "it talks to itself");
-    if (!ok())
+    if (!expect(send ? reads.size() == 1 && writes.empty() : writes.size() == 1 && reads.empty(),
+                "it needs one buffer"))
       return;
     const plan::Buffer &payload = buffer(send ? reads[0] : writes[0]);
     expect(payload.space() == plan::Space::work, "its payload is not in the work area");
+    if (transfer >= 0)
+      verifyTransfer(static_cast<size_t>(transfer), payload, send != nullptr);
+    else
+      verifyDistance(distance);
+    for (uint32_t rank = 0; ok() && rank < items(plan.ranks()).size(); ++rank)
+      if (programOf(rank) == programNumber)
+        for (const Partner &partner : partnersOf(plan, rank, instruction)) {
+          auto key = send ? std::tuple(rank, partner.rank, tag) : std::tuple(partner.rank, rank, tag);
+          Message &message = messages[key];
+          (send ? message.sent : message.received) += 1;
+          (send ? message.sentAs : message.receivedAs) = transfer;
+          (send ? message.sentBytes : message.receivedBytes) =
+              partner.piece ? *elementCount(numbers(partner.piece->size())) * sizeOf(payload.dtype()) : payload.bytes();
+        }
+  }
+
+  void verifyDistance(int32_t distance) {
+    expect(distance != 0, "it talks to itself");
     for (uint32_t rank = 0; rank < items(plan.ranks()).size(); ++rank)
-      if (programOf(rank) == programNumber) {
-        auto peer = peerOf(plan, rank, distance);
-        if (!expect(peer.has_value(), "the peer of rank " + std::to_string(rank) + " does not exist"))
-          return;
-        auto key = send ? std::tuple(rank, *peer, tag) : std::tuple(*peer, rank, tag);
-        Message &message = messages[key];
-        (send ? message.sent : message.received) += 1;
-        (send ? message.sentBytes : message.receivedBytes) = payload.bytes();
-      }
+      expect(programOf(rank) != programNumber || peerOf(plan, rank, distance),
+             "the peer of rank " + std::to_string(rank) + " does not exist");
+  }
+
+  /// That all pieces between a program's ranks and others lie within the payload.
+  void verifyTransfer(size_t number, const plan::Buffer &payload, bool sends) {
+    if (!expect(number < items(plan.transfers()).size(), "its transfer does not exist"))
+      return;
+    const plan::Transfer &transfer = *items(plan.transfers())[number];
+    auto local = numbers(payload.shape());
+    expect(!sends || std::ranges::equal(numbers(transfer.shape()), local), "its payload has another shape");
+    std::set<std::pair<uint32_t, uint32_t>> seen;
+    for (const plan::Piece *piece : items(transfer.pieces())) {
+      size_t ranks = items(plan.ranks()).size();
+      if (!expect(piece->from() < ranks && piece->to() < ranks, "a piece's rank does not exist"))
+        return;
+      expect(programOf(piece->from()) != programOf(piece->to()), "it talks to its own program");
+      expect(seen.emplace(piece->from(), piece->to()).second, "two pieces pass between two ranks");
+      if (programOf(sends ? piece->from() : piece->to()) == programNumber)
+        verifyPiece(sends ? numbers(piece->source()) : numbers(piece->target()), numbers(piece->size()), local);
+      // Of the other end only that the numbers can be read: its own instruction is verified, too.
+      expect(numbers(piece->source()).size() == local.size() && numbers(piece->target()).size() == local.size() &&
+                 numbers(transfer.shape()).size() == local.size(),
+             "a piece has another number of dimensions");
+    }
+  }
+
+  void verifyPiece(std::span<const int64_t> start, std::span<const int64_t> size, std::span<const int64_t> local) {
+    if (!expect(start.size() == local.size() && size.size() == local.size(),
+                "a piece has another number of dimensions"))
+      return;
+    for (size_t i = 0; i < local.size(); ++i)
+      expect(start[i] >= 0 && size[i] > 0 && start[i] <= local[i] && size[i] <= local[i] - start[i],
+             "a piece lies outside its payload");
   }
 
   void verifyMessages() {
     for (const auto &[key, message] : messages)
-      expect(message.sent == 1 && message.received == 1 && message.sentBytes == message.receivedBytes,
+      expect(message.sent == 1 && message.received == 1 && message.sentBytes == message.receivedBytes &&
+                 message.sentAs == message.receivedAs,
              "the message with tag " + std::to_string(std::get<2>(key)) + " from rank " +
                  std::to_string(std::get<0>(key)) + " to rank " + std::to_string(std::get<1>(key)) +
-                 " is not sent and received once, with equal bytes");
+                 " is not sent and received once, with equal bytes and the same transfer");
   }
 
   void verifyRank(size_t number) {
@@ -347,6 +391,7 @@ private:
   struct Message {
     int sent = 0, received = 0;
     uint64_t sentBytes = 0, receivedBytes = 0;
+    int32_t sentAs = -1, receivedAs = -1; // transfer
   };
 
   const plan::Plan &plan;

@@ -12,7 +12,7 @@
 
 namespace mpopt::plan {
 /// Version of the plan format; a reader takes no other.
-inline constexpr uint32_t kFormatVersion = 3;
+inline constexpr uint32_t kFormatVersion = 4;
 } // namespace mpopt::plan
 
 namespace mpopt::runtime {

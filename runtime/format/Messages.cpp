@@ -62,6 +62,22 @@ void closeInputs(const plan::Plan &plan, size_t number, OpenSends &open, std::ve
 
 } // namespace
 
+std::vector<Partner> partnersOf(const plan::Plan &plan, uint32_t rank, const plan::Instruction &instruction) {
+  const plan::Send *send = instruction.op_as_Send();
+  const plan::Recv *recv = instruction.op_as_Recv();
+  if (!send && !recv)
+    return {};
+  int32_t transfer = send ? send->transfer() : recv->transfer();
+  if (transfer < 0)
+    return {{rank + static_cast<uint32_t>(send ? send->distance() : recv->distance()), nullptr}};
+  std::vector<Partner> partners;
+  if (const auto *pieces = plan.transfers()->Get(static_cast<flatbuffers::uoffset_t>(transfer))->pieces())
+    for (const plan::Piece *piece : *pieces)
+      if ((send ? piece->from() : piece->to()) == rank)
+        partners.push_back({send ? piece->to() : piece->from(), piece});
+  return partners;
+}
+
 std::vector<std::vector<uint32_t>> sendsDoneBefore(const plan::Plan &plan, size_t number) {
   const plan::Program &program = programAt(plan, number);
   uint32_t count = countOf(program);
@@ -167,17 +183,32 @@ private:
     const plan::Instruction &instruction = instructionOf(rank, wait.instruction);
     if (wait.kind == Wait::Meet)
       return meet(rank, *instruction.op_as_Collective());
-    const plan::Send *send = instruction.op_as_Send();
-    const plan::Recv *recv = instruction.op_as_Recv();
-    uint32_t peer = rank + static_cast<uint32_t>(send ? send->distance() : recv->distance());
-    Channel &channel = send ? channels[{rank, peer, send->tag()}] : channels[{peer, rank, recv->tag()}];
-    if (wait.kind == Wait::SendDone)
-      return channel.taken;
-    if (wait.kind == Wait::Recv && !channel.sent)
+    std::vector<Partner> partners = partnersOf(plan, rank, instruction);
+    if (missing(rank, wait, partners))
       return false;
-    (wait.kind == Wait::Send ? channel.sent : channel.taken) = true;
-    wake(peer);
+    for (const Partner &partner : partners)
+      if (wait.kind != Wait::SendDone) {
+        Channel &channel = channelOf(rank, partner.rank, instruction);
+        (wait.kind == Wait::Send ? channel.sent : channel.taken) = true;
+        wake(partner.rank);
+      }
     return true;
+  }
+
+  Channel &channelOf(uint32_t rank, uint32_t partner, const plan::Instruction &instruction) {
+    if (const plan::Send *send = instruction.op_as_Send())
+      return channels[{rank, partner, send->tag()}];
+    return channels[{partner, rank, instruction.op_as_Recv()->tag()}];
+  }
+
+  /// The first partner that has not yet sent or taken what the rank waits for; null where none holds it.
+  const Partner *missing(uint32_t rank, const Wait &wait, const std::vector<Partner> &partners) {
+    for (const Partner &partner : partners) {
+      const Channel &channel = channelOf(rank, partner.rank, instructionOf(rank, wait.instruction));
+      if ((wait.kind == Wait::Recv && !channel.sent) || (wait.kind == Wait::SendDone && !channel.taken))
+        return &partner;
+    }
+    return nullptr;
   }
 
   /// The last to arrive frees the others; each passes once as many have arrived as make up its number of meetings.
@@ -199,7 +230,7 @@ private:
     return !own.waiting;
   }
 
-  std::string describe(uint32_t rank, const Wait &wait) const {
+  std::string describe(uint32_t rank, const Wait &wait) {
     const plan::Instruction &instruction = instructionOf(rank, wait.instruction);
     uint32_t number = instruction.node();
     std::string node = number > 0 && plan.names() && number < plan.names()->size()
@@ -209,11 +240,12 @@ private:
     std::string who = "rank " + std::to_string(rank) + " would wait forever ";
     if (wait.kind == Wait::Meet)
       return who + "in collective" + place;
-    const plan::Send *send = instruction.op_as_Send();
-    int64_t peer = int64_t(rank) + (send ? send->distance() : instruction.op_as_Recv()->distance());
+    std::vector<Partner> partners = partnersOf(plan, rank, instruction);
+    const Partner *held = missing(rank, wait, partners);
+    std::string peer = held ? std::to_string(held->rank) : "?";
     if (wait.kind == Wait::SendDone)
-      return who + "for rank " + std::to_string(peer) + " to receive what send" + place + " sends";
-    return who + "in recv" + place + " for rank " + std::to_string(peer);
+      return who + "for rank " + peer + " to receive what send" + place + " sends";
+    return who + "in recv" + place + " for rank " + peer;
   }
 
   const plan::Plan &plan;

@@ -10,6 +10,15 @@
 
 namespace mpopt::runtime {
 
+/// A rank that a send or receive talks to, and the part of the payload that passes between the two.
+struct Partner {
+  uint32_t rank = 0;
+  const plan::Piece *piece = nullptr; ///< Null: all of it.
+};
+
+/// The partners of a send or receive of `rank`, in the order of the transfer; none of any other instruction. Expects indices within their bounds.
+std::vector<Partner> partnersOf(const plan::Plan &plan, uint32_t rank, const plan::Instruction &instruction);
+
 /// Which sends must be over before each instruction of a program, and, last, before its end: a send's payload lies in the sender's memory
 /// until the receiver has taken it, and waiting for that is put off until an instruction overwrites the payload, so that two ranks
 /// may send to each other before either receives. In a plan that streams, that may be an instruction of the next step; what the next

@@ -47,6 +47,12 @@ private:
     }
     for (auto &source : plan.sources)
       number(source->offset), number(source->bytes);
+    list(plan.transfers);
+    for (auto &transfer : plan.transfers) {
+      numbers(transfer->shape), list(transfer->pieces);
+      for (auto &piece : transfer->pieces)
+        number(piece->from), number(piece->to), numbers(piece->source), numbers(piece->target), numbers(piece->size);
+    }
   }
 
   void visit(plan::PortT &port) {
@@ -76,9 +82,9 @@ private:
       number(call->experts);
     }
     if (plan::SendT *call = instruction.op.AsSend())
-      number(call->distance), number(call->tag);
+      number(call->distance), number(call->tag), number(call->transfer);
     if (plan::RecvT *call = instruction.op.AsRecv())
-      number(call->distance), number(call->tag);
+      number(call->distance), number(call->tag), number(call->transfer);
   }
 
   template <typename Number> Number telling(Number now) {

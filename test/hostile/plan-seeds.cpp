@@ -35,6 +35,13 @@ PlanMaker collectives() {
   return maker;
 }
 
+plan::PieceT piece(uint32_t from, uint32_t to, int64_t sourceRow, int64_t targetRow) {
+  plan::PieceT piece;
+  piece.from = from, piece.to = to;
+  piece.source = {sourceRow, 0}, piece.target = {targetRow, 0}, piece.size = {1, 8};
+  return piece;
+}
+
 /// Two programs that send to each other, streams that wait, weights, and an init instruction.
 PlanMaker stages() {
   PlanMaker maker(2);
@@ -55,6 +62,21 @@ PlanMaker stages() {
   }
   maker.input("x", {static_cast<int32_t>(x[0]), static_cast<int32_t>(x[1])});
   maker.output("y", {static_cast<int32_t>(x[0]), static_cast<int32_t>(x[1])});
+  return maker;
+}
+
+/// A stage of two ranks that hold rows, and one of a single rank that gets all.
+PlanMaker unequalStages() {
+  PlanMaker maker(3);
+  maker.plan.ranks[2]->program = 1;
+  uint32_t rows = maker.transfer({1, 8}, {piece(0, 2, 0, 0), piece(1, 2, 0, 1)}), x = maker.work({1, 8});
+  maker.sendBy(rows, 7, x);
+  maker.beginProgram();
+  uint32_t y = maker.work({2, 8}), z = maker.work({1, 8});
+  maker.recvBy(rows, 7, y);
+  maker.copy(y, z);
+  maker.input("x", {static_cast<int32_t>(x), static_cast<int32_t>(x), static_cast<int32_t>(z)});
+  maker.output("y", {static_cast<int32_t>(x), static_cast<int32_t>(x), static_cast<int32_t>(z)});
   return maker;
 }
 
@@ -98,6 +120,7 @@ int main(int argc, char **argv) {
   using Maker = PlanMaker (*)();
   for (auto [name, make] : {std::pair<const char *, Maker>{"collectives", collectives},
                             {"stages", stages},
+                            {"unequal-stages", unequalStages},
                             {"weights", weights},
                             {"sliced", sliced}}) {
     PlanMaker maker = make();

@@ -2,8 +2,6 @@
 #include "comm/local/Collectives.h"
 #include "comm/local/Meeting.h"
 
-#include <cstring>
-
 namespace mpopt::runtime {
 namespace {
 
@@ -50,12 +48,13 @@ private:
 
 class RecvLaunch : public Launch {
 public:
-  RecvLaunch(Message message, const BufferView &target) : message(message), target(target.data), bytes(target.bytes) {}
+  RecvLaunch(Message message, std::byte *target, const StridedRuns &runs)
+      : message(message), target(target), runs(runs) {}
   Status submit() override {
     uint32_t before = message.channel.taken.load(std::memory_order_relaxed);
     if (Status status = message.wait(message.channel.posted, message.channel.postedSleepers, before); !status)
       return status;
-    std::memcpy(target, message.channel.payload.load(std::memory_order_relaxed), bytes);
+    runs.copy(message.channel.payload.load(std::memory_order_relaxed), target);
     message.channel.taken.fetch_add(1);
     wake(message.channel.taken, message.channel.takenSleepers);
     return {};
@@ -64,7 +63,7 @@ public:
 private:
   Message message;
   std::byte *target;
-  uint64_t bytes;
+  StridedRuns runs;
 };
 
 } // namespace
@@ -82,8 +81,9 @@ Result<LaunchPtr> LocalCommunicator::prepareSendDone(uint32_t peer, uint32_t tag
   return std::make_unique<SendDoneLaunch>(Message{fabric.channel(rank, peer, tag), fabric, progress});
 }
 
-Result<LaunchPtr> LocalCommunicator::prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload, unsigned) {
-  return std::make_unique<RecvLaunch>(Message{fabric.channel(peer, rank, tag), fabric, progress}, payload);
+Result<LaunchPtr> LocalCommunicator::prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload,
+                                                 const StridedRuns &runs, unsigned) {
+  return std::make_unique<RecvLaunch>(Message{fabric.channel(peer, rank, tag), fabric, progress}, payload.data, runs);
 }
 
 Status LocalCommunicator::barrier() {

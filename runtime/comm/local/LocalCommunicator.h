@@ -16,7 +16,8 @@ public:
   Result<LaunchPtr> prepareCollective(const plan::Collective &call, const plan::Instruction &instruction,
                                       const Operands &operands) override;
   Result<LaunchPtr> prepareSend(uint32_t peer, uint32_t tag, const BufferView &payload, unsigned stream) override;
-  Result<LaunchPtr> prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload, unsigned stream) override;
+  Result<LaunchPtr> prepareRecv(uint32_t peer, uint32_t tag, const BufferView &payload, const StridedRuns &runs,
+                                unsigned stream) override;
   Result<LaunchPtr> prepareSendDone(uint32_t peer, uint32_t tag, unsigned stream) override;
   Status barrier() override;
 

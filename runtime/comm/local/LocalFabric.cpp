@@ -1,5 +1,6 @@
 #include "comm/local/LocalFabric.h"
 #include "comm/local/Neighbours.h"
+#include "format/Messages.h"
 
 #include <algorithm>
 #include <thread>
@@ -45,8 +46,10 @@ uint64_t LocalFabric::layOutChannels(uint64_t end) {
     auto buffers = items(loaded->programOf(rank).buffers());
     for (const plan::Instruction *instruction : items(loaded->programOf(rank).instructions()))
       if (const plan::Send *send = instruction->op_as_Send()) {
-        channels[{rank, *peerOf(plan, rank, send->distance()), send->tag()}] = end;
-        end += sizeof(Channel);
+        for (const Partner &partner : partnersOf(plan, rank, *instruction)) {
+          channels[{rank, partner.rank, send->tag()}] = end;
+          end += sizeof(Channel);
+        }
       } else if (const plan::Collective *call = instruction->op_as_Collective(); call && hasNeighbours(*call)) {
         end = layOutHandovers(end, rank, *call, *buffers[numbers(instruction->reads())[0]],
                               *buffers[numbers(instruction->writes())[0]]);

@@ -4,6 +4,7 @@
 #include "core/Verify.h"
 
 #include <gmock/gmock.h>
+#include <numeric>
 
 namespace mpopt::runtime {
 namespace {
@@ -199,6 +200,100 @@ TEST(MessagesTest, aPipelineRuns) {
       ASSERT_TRUE(outputs) << outputs.error().message;
       EXPECT_EQ(valuesOf((*outputs)[0]), std::vector<double>(64, 4));
     }
+}
+
+//===----------------------------------------------------------------------===//
+// Stages of unequal sizes
+//===----------------------------------------------------------------------===//
+
+plan::PieceT piece(uint32_t from, uint32_t to, std::vector<int64_t> source, std::vector<int64_t> target,
+                   std::vector<int64_t> size) {
+  plan::PieceT piece;
+  piece.from = from, piece.to = to;
+  piece.source = std::move(source), piece.target = std::move(target), piece.size = std::move(size);
+  return piece;
+}
+
+/// Ranks 0 and 1 hold two rows of a 4 x 6 matrix each; ranks 2, 3 and 4 get two columns each and hand them back.
+PlanMaker turned() {
+  PlanMaker maker(5);
+  std::vector<plan::PieceT> there, back;
+  for (uint32_t columns = 0; columns < 3; ++columns) {
+    maker.plan.ranks[2 + columns]->program = 1;
+    for (uint32_t rows = 0; rows < 2; ++rows) {
+      there.push_back(piece(rows, 2 + columns, {0, 2 * columns}, {2 * rows, 0}, {2, 2}));
+      back.push_back(piece(2 + columns, rows, {2 * rows, 0}, {0, 2 * columns}, {2, 2}));
+    }
+  }
+  uint32_t one = maker.transfer({2, 6}, there), other = maker.transfer({4, 2}, back);
+  uint32_t x = maker.work({2, 6}), y = maker.work({2, 6});
+  maker.sendBy(one, 0, x);
+  maker.recvBy(other, 1, y);
+  maker.beginProgram();
+  uint32_t u = maker.work({4, 2}), v = maker.work({4, 2});
+  maker.recvBy(one, 0, u);
+  maker.copy(u, v);
+  maker.sendBy(other, 1, v);
+  for (auto *ports : {&maker.plan.inputs, &maker.plan.outputs}) {
+    ports == &maker.plan.inputs ? maker.input("x", {0, 0, -1, -1, -1}) : maker.output("y", {1, 1, -1, -1, -1});
+    (*ports)[0]->shape = {4, 6};
+    for (int64_t rank = 0; rank < 5; ++rank)
+      (*ports)[0]->boxes[rank]->start = {rank < 2 ? 2 * rank : 0, 0}, (*ports)[0]->boxes[rank]->size = {2, 6};
+  }
+  return maker;
+}
+
+TEST(TransferTest, eachRankGetsItsPieceFromEach) {
+  std::vector<double> values(24);
+  std::iota(values.begin(), values.end(), 1);
+  for (bool streams : {false, true})
+    for (bool processes : {false, true}) {
+      PlanMaker maker = turned();
+      maker.plan.streams = streams;
+      auto outputs = runPlan(maker.write(), {makeTensor(plan::DType::f32, {4, 6}, values)}, processes, /*steps=*/50);
+      ASSERT_TRUE(outputs) << outputs.error().message;
+      EXPECT_EQ(valuesOf((*outputs)[0]), values);
+    }
+}
+
+TEST(TransferTest, onlyAReceiverWhoseSendersAllComeGetsOn) {
+  PlanMaker maker = turned();
+  EXPECT_EQ(problemOf(maker.plan), "");
+  auto &pieces = maker.plan.transfers[1]->pieces; // rank 4 sends nothing to rank 1 any more
+  pieces.pop_back();
+  EXPECT_EQ(problemOf(maker.plan), "");
+  std::swap(maker.plan.programs[0]->instructions[0], maker.plan.programs[0]->instructions[1]);
+  EXPECT_EQ(problemOf(maker.plan), "rank 0 would wait forever in recv#0 (node /layer/node) for rank 2");
+}
+
+TEST(TransferTest, theVerifierRefusesPiecesThatDoNotFit) {
+  auto refused = [](auto change) {
+    PlanMaker maker = turned();
+    change(*maker.plan.transfers[0], *maker.plan.transfers[0]->pieces[3]);
+    Status status = verifyPlan(Packed(maker.plan).plan());
+    return status ? std::string("accepted") : status.error().message;
+  };
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.source = {1, 2}; }),
+              HasSubstr("a piece lies outside its payload"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.target = {3, 0}; }),
+              HasSubstr("a piece lies outside its payload"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.target = {-1, 0}; }), HasSubstr("a piece lies outside"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.size = {2, INT64_MAX}; }), HasSubstr("a piece lies outside"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.size = {2}; }), HasSubstr("another number of dimensions"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.source = {}; }), HasSubstr("another number of dimensions"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.to = 5; }), HasSubstr("a piece's rank does not exist"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.to = 0; }), HasSubstr("it talks to its own program"));
+  EXPECT_THAT(refused([](auto &, auto &piece) { piece.to = 2; }), HasSubstr("two pieces pass between two ranks"));
+  EXPECT_THAT(refused([](auto &transfer, auto &) { transfer.shape = {4, 3}; }), HasSubstr("another shape"));
+}
+
+TEST(TransferTest, theVerifierRefusesAMessageOfTwoTransfers) {
+  PlanMaker maker = turned();
+  maker.plan.transfers.push_back(std::make_unique<plan::TransferT>(*maker.plan.transfers[0]));
+  maker.plan.programs[1]->instructions[0]->op.AsRecv()->transfer = 2;
+  Status status = verifyPlan(Packed(maker.plan).plan());
+  ASSERT_FALSE(status);
+  EXPECT_THAT(status.error().message, HasSubstr("and the same transfer"));
 }
 
 } // namespace

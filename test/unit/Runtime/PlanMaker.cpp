@@ -174,6 +174,25 @@ void PlanMaker::recv(int32_t distance, uint32_t tag, uint32_t buffer) {
   add(call, {}, {buffer});
 }
 
+uint32_t PlanMaker::transfer(std::vector<int64_t> shape, const std::vector<plan::PieceT> &pieces) {
+  auto made = std::make_unique<plan::TransferT>();
+  made->shape = std::move(shape);
+  for (const plan::PieceT &piece : pieces)
+    made->pieces.push_back(std::make_unique<plan::PieceT>(piece));
+  plan.transfers.push_back(std::move(made));
+  return plan.transfers.size() - 1;
+}
+
+void PlanMaker::sendBy(uint32_t transfer, uint32_t tag, uint32_t buffer) {
+  send(0, tag, buffer);
+  program().instructions.back()->op.AsSend()->transfer = static_cast<int32_t>(transfer);
+}
+
+void PlanMaker::recvBy(uint32_t transfer, uint32_t tag, uint32_t buffer) {
+  recv(0, tag, buffer);
+  program().instructions.back()->op.AsRecv()->transfer = static_cast<int32_t>(transfer);
+}
+
 void PlanMaker::port(std::vector<std::unique_ptr<plan::PortT>> &ports, const std::string &name,
                      std::vector<int32_t> buffers) {
   auto ranks = static_cast<int64_t>(plan.ranks.size());

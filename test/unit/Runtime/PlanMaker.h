@@ -40,6 +40,10 @@ public:
                            int64_t experts);
   void send(int32_t distance, uint32_t tag, uint32_t buffer);
   void recv(int32_t distance, uint32_t tag, uint32_t buffer);
+  /// From payloads of that shape.
+  uint32_t transfer(std::vector<int64_t> shape, const std::vector<plan::PieceT> &pieces);
+  void sendBy(uint32_t transfer, uint32_t tag, uint32_t buffer);
+  void recvBy(uint32_t transfer, uint32_t tag, uint32_t buffer);
 
   /// Ports of shape [ranks, local...]: rank r's buffer, of shape [1, local...], holds row r. `buffers` per rank, or one for all.
   void input(const std::string &name, std::vector<int32_t> buffers) { port(plan.inputs, name, std::move(buffers)); }
