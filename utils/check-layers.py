@@ -22,7 +22,7 @@ ALLOWED = {
     "Dialect/RT": "mlir Dialect/NN Dialect/Shd",
     # the way of the data
     "Import/ONNX": "mlir onnx Dialect/NN",
-    "Planning": "mlir Machine Cost Search Dialect/NN Dialect/Shd",
+    "Planning": "mlir Machine Cost Search Dialect/NN Dialect/Shd Dialect/Coll",
     "Autodiff": "mlir Dialect/NN",
     "Partition": "mlir Machine Cost Dialect/NN Dialect/Shd Dialect/Coll",
     "Schedule": "mlir Machine Cost Dialect/NN Dialect/Shd Dialect/Coll Dialect/RT",

@@ -17,24 +17,24 @@ namespace {
 
 struct Programs {
   SmallVector<StagePlan> stages;
-  shd::MeshAttr mesh;
   uint64_t weightBytes = 0;
 };
 
 /// The programs of all stages, with places for their weights one after the other.
 FailureOr<Programs> getPrograms(ModuleOp module) {
-  shd::MeshOp mesh = shd::getMesh(module);
   auto ops = module.getOps<rt::ProgramOp>();
-  if (!mesh || std::distance(ops.begin(), ops.end()) != shd::getStages(module))
+  if (!llvm::all_of(ops, [](rt::ProgramOp op) { return shd::getMesh(op); }) ||
+      std::distance(ops.begin(), ops.end()) != shd::getStages(module))
     return module.emitError("a plan needs one rt.program per stage and a shd.mesh");
   constexpr uint64_t kPage = 4096;
-  Programs programs{{}, mesh.getMesh()};
+  Programs programs;
   for (rt::ProgramOp op : ops) {
     uint64_t begin = (programs.weightBytes + kPage - 1) / kPage * kPage;
-    auto writer = std::make_unique<WeightWriter>(op, programs.mesh, begin);
+    shd::MeshAttr mesh = shd::getMesh(op).getMesh();
+    auto writer = std::make_unique<WeightWriter>(op, mesh, begin);
     if (writer->fileBytes() > begin)
       programs.weightBytes = writer->fileBytes();
-    programs.stages.push_back({op, std::move(writer)});
+    programs.stages.push_back({op, mesh, std::move(writer)});
   }
   return programs;
 }
@@ -91,7 +91,7 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
   FailureOr<Programs> programs = getPrograms(module);
   if (failed(programs))
     return failure();
-  std::unique_ptr<plan::PlanT> out = buildPlan(programs->stages, programs->mesh);
+  std::unique_ptr<plan::PlanT> out = buildPlan(programs->stages);
   out->streams = options.streams;
   if (failed(proveProgress(module, *out)))
     return failure();

@@ -44,14 +44,14 @@ void collectNames(Location loc, SmallVector<StringRef> &names) {
 
 class PlanBuilder {
 public:
-  PlanBuilder(ArrayRef<StagePlan> stages, shd::MeshAttr mesh)
-      : stages(stages), mesh(mesh), stageDevices(mesh.getNumDevices()), result(std::make_unique<plan::PlanT>()) {}
+  explicit PlanBuilder(ArrayRef<StagePlan> stages) : stages(stages), result(std::make_unique<plan::PlanT>()) {}
 
   std::unique_ptr<plan::PlanT> build() {
     name(""); // names[0]
-    result->devices = stageDevices * stages.size();
+    countRanks();
     for (auto [number, entry] : llvm::enumerate(stages)) {
       stage = number;
+      mesh = entry.mesh;
       numCollectives = 0;
       auto out = std::make_unique<plan::ProgramT>();
       out->work_bytes = rt::ProgramOp(entry.program).getWorkBytes();
@@ -64,14 +64,42 @@ public:
     }
     finishPorts(inputs, result->inputs);
     finishPorts(outputs, result->outputs);
-    if (stages.size() > 1)
-      result->mesh = "pp=" + std::to_string(stages.size());
-    for (shd::MeshAxisAttr axis : mesh.getAxes())
-      result->mesh += (result->mesh.empty() ? "" : ",") + axis.getName().str() + "=" + std::to_string(axis.getSize());
+    result->mesh = meshText();
     return std::move(result);
   }
 
 private:
+  void countRanks() {
+    int64_t ranks = 0;
+    for (const StagePlan &entry : stages) {
+      firstRanks.push_back(ranks);
+      ranks += entry.mesh.getNumDevices();
+      for (Operation &op : rt::ProgramOp(entry.program).getBody().front())
+        if (auto send = dyn_cast<rt::SendOp>(op))
+          sends[send.getTag()] = send;
+        else if (auto recv = dyn_cast<rt::RecvOp>(op))
+          recvs[recv.getTag()] = recv;
+    }
+    result->devices = ranks;
+  }
+
+  static std::string axesOf(shd::MeshAttr mesh) {
+    auto text = [](shd::MeshAxisAttr axis) { return axis.getName().str() + "=" + std::to_string(axis.getSize()); };
+    return llvm::join(llvm::map_range(mesh.getAxes(), text), ",");
+  }
+
+  /// "pp=2,x0=2" for equal stages, "pp=4+3,x0=2,x1=2|x0=3" for others.
+  std::string meshText() const {
+    std::string axes = axesOf(stages.front().mesh);
+    if (stages.size() == 1)
+      return axes;
+    if (llvm::all_of(stages, [&](const StagePlan &entry) { return entry.mesh == stages.front().mesh; }))
+      return "pp=" + std::to_string(stages.size()) + (axes.empty() ? "" : "," + axes);
+    auto size = [](const StagePlan &entry) { return std::to_string(entry.mesh.getNumDevices()); };
+    auto all = [](const StagePlan &entry) { return entry.mesh.getAxes().empty() ? "1" : axesOf(entry.mesh); };
+    return "pp=" + llvm::join(llvm::map_range(stages, size), "+") + "," + llvm::join(llvm::map_range(stages, all), "|");
+  }
+
   void addRank(const std::vector<WeightPlace> &places) {
     auto rank = std::make_unique<plan::RankT>();
     rank->program = stage;
@@ -108,7 +136,7 @@ private:
     for (const auto &ranks : coll::getGroups(mesh, llvm::to_vector(axes.getAsRange<StringAttr>()))) {
       auto group = std::make_unique<plan::GroupT>();
       for (int64_t rank : ranks)
-        group->ranks.push_back(stage * stageDevices + rank);
+        group->ranks.push_back(firstRanks[stage] + rank);
       set->groups.push_back(std::move(group));
     }
     result->group_sets.push_back(std::move(set));
@@ -126,8 +154,8 @@ private:
         })
         .Case([&](rt::CollectiveOp collective) { addInstruction(collective, collectiveOf(collective)); })
         .Case([&](rt::CopyOp copy) { addInstruction(copy, plan::CopyT()); })
-        .Case([&](rt::SendOp send) { addInstruction(send, messageOf<plan::SendT>(send, stageDevices)); })
-        .Case([&](rt::RecvOp recv) { addInstruction(recv, messageOf<plan::RecvT>(recv, -stageDevices)); });
+        .Case([&](rt::SendOp send) { addInstruction(send, messageOf<plan::SendT>(send, 1)); })
+        .Case([&](rt::RecvOp recv) { addInstruction(recv, messageOf<plan::RecvT>(recv, -1)); });
   }
 
   /// Source buffers, and work buffers of init instructions, have no place in a plan whose weights are computed.
@@ -185,11 +213,52 @@ private:
     return call;
   }
 
-  template <typename CallT> static CallT messageOf(auto op, int64_t ranksPerStage) {
+  template <typename CallT> CallT messageOf(auto op, int64_t direction) {
     CallT call;
-    call.distance = static_cast<int32_t>(static_cast<int64_t>(op.getDistance()) * ranksPerStage);
     call.tag = op.getTag();
+    int64_t peer = stage + direction * static_cast<int64_t>(op.getDistance());
+    if (op.getGlobal())
+      call.transfer = transferOf(op.getTag());
+    else if (peer >= 0 && peer < static_cast<int64_t>(stages.size()))
+      call.distance = static_cast<int32_t>(firstRanks[peer] - firstRanks[stage]);
     return call;
+  }
+
+  /// Messages between the same stages of values that are spread alike share one.
+  int32_t transferOf(uint64_t tag) {
+    rt::SendOp send = sends.lookup(tag);
+    rt::RecvOp recv = recvs.lookup(tag);
+    if (!send || !recv || !send.getSharding() || !recv.getSharding())
+      return -1; // which the plan's verifier refuses
+    int64_t from = stageOf(send), to = stageOf(recv);
+    auto [known, isNew] = transfers.try_emplace({from, to, send.getGlobalAttr().getAsOpaquePointer(),
+                                                 send.getShardingAttr().getAsOpaquePointer(),
+                                                 recv.getShardingAttr().getAsOpaquePointer()},
+                                                result->transfers.size());
+    if (!isNew)
+      return known->second;
+    auto global = cast<RankedTensorType>(*send.getGlobal());
+    coll::Spread source{*send.getSharding(), stages[from].mesh}, target{*recv.getSharding(), stages[to].mesh};
+    auto transfer = std::make_unique<plan::TransferT>();
+    llvm::append_range(transfer->shape, source.sharding.getLocalShape(global.getShape(), source.mesh));
+    for (const coll::Piece &piece : coll::getPieces(global, source, target)) {
+      auto out = std::make_unique<plan::PieceT>();
+      out->from = firstRanks[from] + piece.from;
+      out->to = firstRanks[to] + piece.to;
+      out->source.assign(piece.source.begin(), piece.source.end());
+      out->target.assign(piece.target.begin(), piece.target.end());
+      out->size.assign(piece.size.begin(), piece.size.end());
+      transfer->pieces.push_back(std::move(out));
+    }
+    result->transfers.push_back(std::move(transfer));
+    return known->second;
+  }
+
+  int64_t stageOf(Operation *op) const {
+    auto holds = [&](const StagePlan &entry) {
+      return rt::ProgramOp(entry.program).getOperation() == op->getParentOp();
+    };
+    return llvm::find_if(stages, holds) - stages.begin();
   }
 
   /// Ports of one name, in all stages and for all microbatches, are one.
@@ -209,8 +278,8 @@ private:
       for (int64_t slot = 0; slot < ranks * parts; ++slot)
         out->boxes.push_back(std::make_unique<plan::BoxT>());
     }
-    for (int64_t device = 0; device < stageDevices; ++device) {
-      int64_t slot = part * ranks + stage * stageDevices + device;
+    for (int64_t device = 0; device < mesh.getNumDevices(); ++device) {
+      int64_t slot = part * ranks + firstRanks[stage] + device;
       out->buffers[slot] = buffers.lookup(port.getBuffer());
       out->boxes[slot] = boxOf(port.getSharding(), local, device);
       if (parts > 1)
@@ -226,19 +295,19 @@ private:
 
   std::unique_ptr<plan::BoxT> boxOf(shd::ShardingAttr sharding, RankedTensorType global, int64_t device) {
     auto box = std::make_unique<plan::BoxT>();
-    SmallVector<int64_t> local = sharding.getLocalShape(global.getShape(), mesh);
-    for (auto [dim, split] : llvm::enumerate(sharding.getDims())) {
-      int64_t size = global.getDimSize(dim);
-      int64_t start = std::min(size, coll::getPlace(mesh, split.getAxes(), device) * local[dim]);
-      box->start.push_back(start);
-      box->size.push_back(std::min(local[dim], size - start));
-    }
+    auto [start, size] = coll::getBox(global, {sharding, mesh}, device);
+    box->start.assign(start.begin(), start.end());
+    box->size.assign(size.begin(), size.end());
     return box;
   }
 
   ArrayRef<StagePlan> stages;
-  shd::MeshAttr mesh;
-  int64_t stageDevices, stage = 0;
+  shd::MeshAttr mesh; // of the stage at hand
+  int64_t stage = 0;
+  SmallVector<int64_t> firstRanks;            // by stage
+  llvm::DenseMap<uint64_t, rt::SendOp> sends; // by tag
+  llvm::DenseMap<uint64_t, rt::RecvOp> recvs;
+  std::map<std::tuple<int64_t, int64_t, const void *, const void *, const void *>, int32_t> transfers; // looked up only
   std::unique_ptr<plan::PlanT> result;
   std::map<int64_t, std::unique_ptr<plan::PortT>> inputs, outputs; // by position
   plan::ProgramT *target = nullptr;
@@ -250,8 +319,6 @@ private:
 
 } // namespace
 
-std::unique_ptr<plan::PlanT> buildPlan(ArrayRef<StagePlan> stages, shd::MeshAttr mesh) {
-  return PlanBuilder(stages, mesh).build();
-}
+std::unique_ptr<plan::PlanT> buildPlan(ArrayRef<StagePlan> stages) { return PlanBuilder(stages).build(); }
 
 } // namespace mpopt::emit

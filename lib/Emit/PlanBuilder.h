@@ -6,15 +6,16 @@
 
 namespace mpopt::emit {
 
-/// A program and where its weights are.
+/// A program, its mesh, and where its weights are.
 struct StagePlan {
   rt::ProgramOp program;
+  shd::MeshAttr mesh;
   std::unique_ptr<WeightWriter> weights;
 };
 
-/// Translates the programs of all stages to the plan format, instruction by instruction: everything but kernels, weights file and account. Rank
-/// r runs the program of stage r / (devices of the mesh).
-std::unique_ptr<plan::PlanT> buildPlan(llvm::ArrayRef<StagePlan> stages, shd::MeshAttr mesh);
+/// Translates the programs of all stages to the plan format, instruction by instruction: everything but kernels, weights file and account. The
+/// devices of a stage's mesh are ranks in a row, after those of the stages before.
+std::unique_ptr<plan::PlanT> buildPlan(llvm::ArrayRef<StagePlan> stages);
 
 } // namespace mpopt::emit
 

@@ -44,6 +44,19 @@ int64_t Machine::maxDevices() const {
   return std::min(count, groups.front().count);
 }
 
+int64_t Machine::allDevices() const {
+  int64_t count = 0;
+  for (const Group &group : groups)
+    count += group.count;
+  return count;
+}
+
+Machine forGroup(const Machine &machine, size_t group) {
+  Machine result = machine;
+  result.groups = {machine.groups[group]};
+  return result;
+}
+
 static void share(DeviceType &device, const Host &host, int64_t devices) {
   double slowdown = std::max(1.0, double(devices) / double(host.cores));
   for (double &rate : device.peak)

@@ -18,14 +18,15 @@ struct PartitionModulePass : impl::PartitionModuleBase<PartitionModulePass> {
 
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto main = module.lookupSymbol<func::FuncOp>("main");
-    shd::MeshOp mesh = shd::getMesh(module);
-    if (!main || !mesh) {
-      module.emitError() << "needs " << (main ? "a shd.mesh" : "a function @main") << " to be partitioned";
+    SmallVector<func::FuncOp> functions = getPlannedFunctions(module);
+    if (functions.empty() || !shd::getMesh(functions.front())) {
+      module.emitError() << "needs " << (functions.empty() ? "a function @main" : "a shd.mesh") << " to be partitioned";
       return signalPassFailure();
     }
-    if (failed(Partitioner(main, mesh, price ? price : StepPrice(shd::defaultReshardPrice)).run()))
-      signalPassFailure();
+    for (func::FuncOp function : functions)
+      if (failed(
+              Partitioner(function, shd::getMesh(function), price ? price : StepPrice(shd::defaultReshardPrice)).run()))
+        return signalPassFailure();
   }
 
 private:

@@ -14,6 +14,13 @@ using shd::ShardingAttr;
 // Reading the plan
 //===----------------------------------------------------------------------===//
 
+SmallVector<func::FuncOp> mpopt::partition::getPlannedFunctions(ModuleOp module) {
+  if (auto main = module.lookupSymbol<func::FuncOp>("main"))
+    return {main};
+  return llvm::filter_to_vector(module.getOps<func::FuncOp>(),
+                                [](func::FuncOp function) { return function->hasAttr(shd::kStageAttr); });
+}
+
 FailureOr<SmallVector<ShardingAttr>> mpopt::partition::readShardings(Operation *op, StringRef name, unsigned count) {
   auto array = op->getAttrOfType<ArrayAttr>(name);
   if (!array)
@@ -215,9 +222,41 @@ LogicalResult Partitioner::buildWhole(Operation *op) {
   return success();
 }
 
+/// The value as the receiving stage is to be told of it: not partial, and spread as planned.
+LogicalResult Partitioner::convertSend(Operation *op) {
+  auto send = cast<coll::SendOp>(op);
+  auto in = readShardings(op, shd::kInAttr, 1);
+  if (failed(in))
+    return failure();
+  FailureOr<Value> local = reshard(send.getInput(), in->front(), op);
+  if (failed(local))
+    return failure();
+  coll::SendOp::create(builder, op->getLoc(), *local, send.getDistance(), send.getTag(), send.getMicrobatchAttr(),
+                       TypeAttr::get(send.getInput().getType()), in->front());
+  return success();
+}
+
+LogicalResult Partitioner::convertRecv(Operation *op) {
+  auto recv = cast<coll::RecvOp>(op);
+  auto out = readShardings(op, shd::kOutAttr, 1);
+  if (failed(out))
+    return failure();
+  auto type = cast<RankedTensorType>(recv.getType());
+  ShardingAttr sharding = out->front();
+  auto local =
+      coll::RecvOp::create(builder, op->getLoc(), sharding.getLocalType(type, mesh.getMesh()), recv.getDistance(),
+                           recv.getTag(), recv.getMicrobatchAttr(), TypeAttr::get(type), sharding);
+  locals[recv.getResult()] = {local.getResult(), sharding.canonical(type.getShape(), mesh.getMesh())};
+  return success();
+}
+
 LogicalResult Partitioner::convert(Operation *op) {
   if (initTime.add(op))
     return buildWhole(op);
+  if (isa<coll::SendOp>(op))
+    return convertSend(op);
+  if (isa<coll::RecvOp>(op))
+    return convertRecv(op);
   auto ruled = dyn_cast<shd::PartitionInterface>(op);
   if (!ruled)
     return op->emitError() << "has no partition rule";

@@ -12,6 +12,9 @@
 
 namespace mpopt::partition {
 
+/// @main, or, where stages have been split already, their functions.
+llvm::SmallVector<mlir::func::FuncOp> getPlannedFunctions(mlir::ModuleOp module);
+
 /// The shardings that an operation carries as `name`; failure after an error on it when there are not `count` of them.
 llvm::FailureOr<llvm::SmallVector<shd::ShardingAttr>> readShardings(mlir::Operation *op, llvm::StringRef name,
                                                                     unsigned count);
@@ -65,6 +68,8 @@ private:
   mlir::FailureOr<mlir::func::FuncOp> makeFunction();
   mlir::LogicalResult convert(mlir::Operation *op);
   mlir::LogicalResult convertReturn(mlir::func::ReturnOp op);
+  mlir::LogicalResult convertSend(mlir::Operation *op);
+  mlir::LogicalResult convertRecv(mlir::Operation *op);
   mlir::LogicalResult buildWhole(mlir::Operation *op);
   mlir::FailureOr<mlir::Value> reshard(mlir::Value value, shd::ShardingAttr to, mlir::Operation *user);
   llvm::FailureOr<std::pair<Local, llvm::SmallVector<shd::ReshardStep>>> findWay(mlir::Value value,

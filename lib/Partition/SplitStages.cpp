@@ -153,7 +153,8 @@ private:
     if (found == received[stage].end() || mapping.contains(value))
       return;
     auto op = coll::RecvOp::create(builder, value.getLoc(), value.getType(),
-                                   static_cast<uint64_t>(stage - stageOfValue(value)), found->second, nullptr);
+                                   static_cast<uint64_t>(stage - stageOfValue(value)), found->second, nullptr, nullptr,
+                                   nullptr);
     mapping.map(value, op.getResult());
   }
 
@@ -161,7 +162,7 @@ private:
     for (int64_t other = stage + 1; other < stages; ++other)
       if (auto found = received[other].find(value); found != received[other].end())
         coll::SendOp::create(builder, value.getLoc(), mapping.lookup(value), static_cast<uint64_t>(other - stage),
-                             found->second, nullptr);
+                             found->second, nullptr, nullptr, nullptr);
   }
 
   func::FuncOp main;
@@ -180,6 +181,8 @@ struct SplitStagesPass : impl::SplitStagesBase<SplitStagesPass> {
     if (stages == 1)
       return;
     auto main = module.lookupSymbol<func::FuncOp>("main");
+    if (!main && !getPlannedFunctions(module).empty())
+      return; // it has been split before it was planned
     if (!main || !llvm::hasSingleElement(main.getBody())) {
       module.emitError() << "needs a function @main of one block to be split into stages";
       return signalPassFailure();

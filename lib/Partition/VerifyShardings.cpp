@@ -1,4 +1,5 @@
 #include "Partitioner.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Partition/Passes.h"
 
 using namespace mlir;
@@ -62,8 +63,9 @@ private:
   LogicalResult verifyOperation(Operation *op) {
     if (op->hasTrait<OpTrait::IsTerminator>())
       return success();
+    bool isMessage = isa<coll::SendOp, coll::RecvOp>(op);
     auto ruled = dyn_cast<shd::PartitionInterface>(op);
-    if (!ruled)
+    if (!ruled && !isMessage)
       return op->emitError() << "has no partition rule";
     auto in = readShardings(op, shd::kInAttr, op->getNumOperands());
     if (failed(in))
@@ -77,7 +79,12 @@ private:
     for (auto [t, sharding] : llvm::enumerate(*out))
       if (failed(verifySharding(op, op->getResult(t).getType(), sharding, "result " + Twine(t))))
         return failure();
-    return success(succeeded(readContext(ruled, mesh)));
+    if (!isMessage)
+      return success(succeeded(readContext(ruled, mesh)));
+    for (ShardingAttr sharding : llvm::concat<ShardingAttr>(*in, *out))
+      if (!sharding.getUnreduced().empty())
+        return op->emitError() << "sends partial values; reduce them first";
+    return success();
   }
 
   shd::MeshOp mesh;
@@ -87,14 +94,14 @@ private:
 struct VerifyShardingsPass : impl::VerifyShardingsBase<VerifyShardingsPass> {
   void runOnOperation() override {
     ModuleOp module = getOperation();
-    auto main = module.lookupSymbol<func::FuncOp>("main");
-    shd::MeshOp mesh = shd::getMesh(module);
-    if (!main || !mesh) {
-      module.emitError() << "needs " << (main ? "a shd.mesh" : "a function @main");
+    SmallVector<func::FuncOp> functions = getPlannedFunctions(module);
+    if (functions.empty() || !shd::getMesh(functions.front())) {
+      module.emitError() << "needs " << (functions.empty() ? "a function @main" : "a shd.mesh");
       return signalPassFailure();
     }
-    if (failed(Verifier(mesh).verifyFunction(main)))
-      return signalPassFailure();
+    for (func::FuncOp function : functions)
+      if (failed(Verifier(shd::getMesh(function)).verifyFunction(function)))
+        return signalPassFailure();
     markAllAnalysesPreserved();
   }
 };

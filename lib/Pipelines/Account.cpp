@@ -22,11 +22,11 @@ json::Array shardingTexts(Operation *op, StringRef name) {
   return texts;
 }
 
-/// One entry per operator that runs in a step, in the order of PlanReport::ops. FixedPlan reads it back.
-json::Array strategyOf(func::FuncOp main) {
-  json::Array result;
+/// Adds an entry per operator that runs in a step, in the order of PlanReport::ops. FixedPlan reads it back.
+void addStrategy(json::Array &result, func::FuncOp main) {
   for (Operation &op : main.getBody().front().without_terminator()) {
-    if (llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
+    if (isa<coll::CollDialect>(op.getDialect()) ||
+        llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
       continue;
     json::Array out = shardingTexts(&op, shd::kOutAttr);
     json::Object entry{{"node", nodeNameOf(op.getLoc())},
@@ -37,26 +37,22 @@ json::Array strategyOf(func::FuncOp main) {
       entry["out"] = std::move(out);
     result.push_back(std::move(entry));
   }
-  return result;
 }
 
 /// The shardings of inputs and outputs.
-void addPorts(json::Object &account, func::FuncOp main) {
-  json::Array inputs, outputs;
+void addPorts(json::Array &inputs, json::Array &outputs, func::FuncOp main) {
   for (unsigned i = 0; i < main.getNumArguments(); ++i)
     if (auto sharding = main.getArgAttrOfType<shd::ShardingAttr>(i, shd::kShardingAttr))
       inputs.push_back(planning::shardingText(sharding));
   for (unsigned i = 0; i < main.getNumResults(); ++i)
     if (auto sharding = main.getResultAttrOfType<shd::ShardingAttr>(i, shd::kShardingAttr))
       outputs.push_back(planning::shardingText(sharding));
-  account["input_shardings"] = std::move(inputs);
-  account["output_shardings"] = std::move(outputs);
 }
 
-int64_t bytesOf(Value buffer) {
-  RankedTensorType type = cast<rt::BufferType>(buffer.getType()).getTensor();
+int64_t bytesOf(RankedTensorType type) {
   return type.getNumElements() * std::max<int64_t>(1, type.getElementTypeBitWidth() / 8);
 }
+int64_t bytesOf(Value buffer) { return bytesOf(cast<rt::BufferType>(buffer.getType()).getTensor()); }
 
 /// Bytes that one device receives in a collective over k devices, with the algorithms of least traffic.
 int64_t receivedBytes(rt::CollectiveOp op, int64_t k) {
@@ -78,6 +74,33 @@ int64_t receivedBytes(rt::CollectiveOp op, int64_t k) {
     return *routedBytes(op) * (k - 1) / k;
   }
   return 0;
+}
+
+struct Messages {
+  int64_t count = 0, bytes = 0;
+};
+
+/// What all devices send in a step.
+Messages messagesOf(ModuleOp program) {
+  Messages messages;
+  llvm::DenseMap<uint64_t, rt::RecvOp> recvs; // by tag
+  program.walk([&](rt::RecvOp op) { recvs[op.getTag()] = op; });
+  program.walk([&](rt::SendOp op) {
+    shd::MeshAttr mesh = shd::getMesh(op).getMesh();
+    rt::RecvOp recv = recvs.lookup(op.getTag());
+    if (!op.getGlobal() || !recv || !recv.getSharding()) {
+      messages.count += mesh.getNumDevices();
+      messages.bytes += mesh.getNumDevices() * bytesOf(op.getReads()[0]);
+      return;
+    }
+    auto type = cast<RankedTensorType>(*op.getGlobal());
+    for (const coll::Piece &piece :
+         coll::getPieces(type, {*op.getSharding(), mesh}, {*recv.getSharding(), shd::getMesh(recv).getMesh()})) {
+      ++messages.count;
+      messages.bytes += bytesOf(type.clone(piece.size));
+    }
+  });
+  return messages;
 }
 
 /// Collectives by kind, with their bytes, in the order of first use.
@@ -139,11 +162,12 @@ json::Object blockText(const planning::BlockReport &block, const Traffic &traffi
                       {"others", std::move(others)}};
 }
 
-json::Object stageText(const planning::StageReport &stage, size_t number, int64_t devices) {
+json::Object stageText(const planning::StageReport &stage, int64_t firstRank) {
   json::Array ranks;
-  for (int64_t device = 0; device < devices; ++device)
-    ranks.push_back(static_cast<int64_t>(number) * devices + device);
+  for (int64_t device = 0; device < stage.devices; ++device)
+    ranks.push_back(firstRank + device);
   return json::Object{{"devices", std::move(ranks)},
+                      {"device", stage.device},
                       {"first_node", stage.first},
                       {"last_node", stage.last},
                       {"operators", stage.operators},
@@ -158,10 +182,13 @@ json::Object stageText(const planning::StageReport &stage, size_t number, int64_
 }
 
 /// Times and bytes of stages are those of one microbatch, on one device; messages are all of a step.
-json::Object pipelineText(const planning::PlanReport &report, int64_t stageDevices, bool streams) {
+json::Object pipelineText(const planning::PlanReport &report, bool streams) {
   json::Array stages;
-  for (auto [number, stage] : llvm::enumerate(report.stages))
-    stages.push_back(stageText(stage, number, stageDevices));
+  int64_t firstRank = 0;
+  for (const planning::StageReport &stage : report.stages) {
+    stages.push_back(stageText(stage, firstRank));
+    firstRank += stage.devices;
+  }
   return json::Object{{"microbatches", report.microbatches},
                       {"pass_seconds", report.passSeconds},
                       {"steps_overlap", streams},
@@ -179,16 +206,23 @@ std::optional<int64_t> batchOf(func::FuncOp main) {
 } // namespace
 
 json::Object startAccount(ModuleOp planned, const CompileOptions &options, const planning::PlanReport &report) {
-  auto main = planned.lookupSymbol<func::FuncOp>("main");
+  SmallVector<func::FuncOp> functions = planning::getPlannedFunctions(planned);
+  func::FuncOp main = functions.front();
+  json::Array strategy, inputs, outputs;
+  for (func::FuncOp function : functions) {
+    addStrategy(strategy, function);
+    addPorts(inputs, outputs, function);
+  }
   json::Object account{{"model", llvm::sys::path::filename(options.model)},
                        {"devices", options.plan.devices},
                        {"machine", options.plan.machine->name},
                        {"objective", options.plan.objective},
                        {"predicted_seconds", report.predictedSeconds},
                        {"lower_bound_seconds", report.lowerBoundSeconds},
-                       {"mesh", planning::meshText(shd::getMesh(planned).getMesh())},
-                       {"strategy", strategyOf(main)}};
-  addPorts(account, main);
+                       {"mesh", planning::meshText(planned)},
+                       {"strategy", std::move(strategy)},
+                       {"input_shardings", std::move(inputs)},
+                       {"output_shardings", std::move(outputs)}};
   if (!options.dims.empty())
     account["dims"] = json::Array(options.dims);
   if (options.plan.strategy)
@@ -196,8 +230,7 @@ json::Object startAccount(ModuleOp planned, const CompileOptions &options, const
   if (std::optional<int64_t> batch = batchOf(main))
     account["batch"] = *batch * (main.getArgAttr(0, shd::kBatchDimAttr) ? report.microbatches : 1);
   if (report.microbatches > 1 || !report.stages.empty())
-    account["pipeline"] = pipelineText(report, shd::getMesh(planned).getMesh().getNumDevices(),
-                                       options.plan.objective == "throughput" && !report.stages.empty());
+    account["pipeline"] = pipelineText(report, options.plan.objective == "throughput" && !report.stages.empty());
   return account;
 }
 
@@ -207,6 +240,8 @@ void addCandidates(json::Object &account, ArrayRef<PipelineCandidate> tried) {
   json::Array candidates;
   for (const PipelineCandidate &candidate : tried) {
     json::Object text{{"stages", candidate.strategy.stages}, {"microbatches", candidate.strategy.microbatches}};
+    if (!candidate.strategy.stageDevices.empty())
+      text["stage_devices"] = json::Array(candidate.strategy.stageDevices);
     if (candidate.exists) {
       text["predicted_seconds"] = candidate.seconds;
       text["memory_bytes"] = candidate.memoryBytes;
@@ -217,7 +252,6 @@ void addCandidates(json::Object &account, ArrayRef<PipelineCandidate> tried) {
 }
 
 void addProgram(json::Object &account, ModuleOp program, const planning::PlanReport &report) {
-  shd::MeshAttr mesh = shd::getMesh(program).getMesh();
   llvm::StringMap<size_t> blockOf;
   for (auto [index, block] : llvm::enumerate(report.blocks))
     for (const std::string &node : block.nodes)
@@ -226,6 +260,7 @@ void addProgram(json::Object &account, ModuleOp program, const planning::PlanRep
   std::vector<Traffic> ofBlocks(report.blocks.size());
   program.walk([&](rt::CollectiveOp op) {
     std::string kind = rt::stringifyCollectiveKind(op.getKind()).str();
+    shd::MeshAttr mesh = shd::getMesh(op).getMesh();
     int64_t bytes = receivedBytes(op, mesh.sizeOf(llvm::to_vector(op.getAxes().getAsRange<StringAttr>())));
     all.add(kind, bytes);
     if (auto block = blockOf.find(nodeNameOf(op.getLoc())); block != blockOf.end())
@@ -233,13 +268,9 @@ void addProgram(json::Object &account, ModuleOp program, const planning::PlanRep
   });
   account["collectives"] = all.text();
   if (json::Object *pipeline = account.getObject("pipeline")) {
-    int64_t messages = 0, bytes = 0;
-    program.walk([&](rt::SendOp op) {
-      messages += mesh.getNumDevices();
-      bytes += mesh.getNumDevices() * bytesOf(op.getReads()[0]);
-    });
-    (*pipeline)["messages"] = messages;
-    (*pipeline)["message_bytes"] = bytes;
+    Messages messages = messagesOf(program);
+    (*pipeline)["messages"] = messages.count;
+    (*pipeline)["message_bytes"] = messages.bytes;
   }
   if (!report.blocks.empty()) {
     json::Array blocks;

@@ -8,6 +8,7 @@
 
 #include "Annotations.h"
 #include "Timeline.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/ADT/StringSet.h"
@@ -153,33 +154,47 @@ private:
 class AnnotationMaker {
 public:
   AnnotationMaker(ModuleOp planned, ArrayRef<NodeTensors> nodes)
-      : main(planned.lookupSymbol<func::FuncOp>("main")), mesh(shd::getMesh(planned).getMesh()),
-        stages(shd::getStages(planned)) {
+      : functions(planning::getPlannedFunctions(planned)), stages(shd::getStages(planned)) {
     for (const NodeTensors &node : nodes)
       byName.try_emplace(node.node, &node);
-    for (shd::MeshAxisAttr axis : mesh.getAxes())
-      sizes.push_back(axis.getSize());
-    for (Operation &op : main.getBody().front().without_terminator())
-      lastOfNode[nodeNameOf(op.getLoc())] = &op;
+    for (func::FuncOp function : functions)
+      for (Operation &op : function.getBody().front().without_terminator())
+        if (isAnnotated(&op))
+          lastOfNode[nodeNameOf(op.getLoc())] = &op;
   }
 
   Annotations run() {
     result.configuration = "mpopt";
-    result.devices = mesh.getNumDevices() * stages;
-    for (Operation &op : main.getBody().front().without_terminator())
-      if (!llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
-        add(&op);
+    for (func::FuncOp function : functions)
+      addFunction(function);
     return std::move(result);
   }
 
 private:
+  static bool isAnnotated(Operation *op) { return !isa<coll::CollDialect>(op->getDialect()); }
+
+  /// Stages that are functions have devices of their own, one stage's after the other's; else all stages are in one function.
+  void addFunction(func::FuncOp function) {
+    mesh = shd::getMesh(function).getMesh();
+    sizes.clear();
+    for (shd::MeshAxisAttr axis : mesh.getAxes())
+      sizes.push_back(axis.getSize());
+    auto marked = function->getAttrOfType<IntegerAttr>(shd::kStageAttr);
+    ownStage = marked ? std::optional(marked.getInt()) : std::nullopt;
+    firstDevice = result.devices;
+    result.devices += mesh.getNumDevices() * (ownStage ? 1 : stages);
+    for (Operation &op : function.getBody().front().without_terminator())
+      if (isAnnotated(&op) && !llvm::all_of(op.getResults(), [](Value value) { return nn::isInitTime(value); }))
+        add(&op);
+  }
+
   void add(Operation *op) {
     std::string name = nodeNameOf(op->getLoc());
     const NodeTensors *node = byName.lookup(name);
     if (!node)
       return;
     auto marked = op->getAttrOfType<IntegerAttr>(shd::kStageAttr);
-    stage = marked ? std::optional(marked.getInt()) : std::nullopt;
+    stage = marked ? std::optional(marked.getInt()) : ownStage;
     auto shardings = [&](StringRef attr) {
       return llvm::to_vector(op->getAttrOfType<ArrayAttr>(attr).getAsRange<shd::ShardingAttr>());
     };
@@ -241,16 +256,19 @@ private:
       for (ArrayRef<unsigned> axes : axesOfDims)
         for (unsigned axis : axes)
           shard = shard * sizes[axis] + at[axis];
-      for (int64_t number = stage.value_or(0); number <= stage.value_or(stages - 1); ++number)
+      if (ownStage)
+        annotation.devices[shard].push_back(firstDevice + device);
+      for (int64_t number = stage.value_or(0); !ownStage && number <= stage.value_or(stages - 1); ++number)
         annotation.devices[shard].push_back(number * mesh.getNumDevices() + device);
     }
     return annotation;
   }
 
-  func::FuncOp main;
-  shd::MeshAttr mesh; // of each stage
-  int64_t stages;
-  std::optional<int64_t> stage; // of the operator at hand; none where each stage has it that uses it
+  SmallVector<func::FuncOp> functions;
+  shd::MeshAttr mesh; // of each stage in the function at hand
+  int64_t stages, firstDevice = 0;
+  std::optional<int64_t> ownStage; // of the function at hand, where stages are functions
+  std::optional<int64_t> stage;    // of the operator at hand; none where each stage has it that uses it
   SmallVector<int64_t> sizes;
   llvm::StringMap<const NodeTensors *> byName;
   llvm::StringMap<Operation *> lastOfNode;

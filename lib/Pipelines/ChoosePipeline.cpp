@@ -1,7 +1,7 @@
 #include "ChoosePipeline.h"
+#include "PlanPipeline.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
-#include "mlir/Pass/PassManager.h"
-#include "mpopt/Partition/Passes.h"
+#include <limits>
 
 using namespace mlir;
 
@@ -9,6 +9,8 @@ namespace mpopt {
 namespace {
 
 constexpr int64_t kMostStages = 16, kMostMicrobatches = 8;
+constexpr int64_t kOpen = 0; // a number of stages that the planner chooses, with their sizes
+constexpr double kTrifle = 0.99;
 
 /// Rows of the first input that has any; 1 where none has.
 int64_t batchOf(ModuleOp module) {
@@ -29,18 +31,48 @@ public:
     consider(1, 1);
     if (forMemory)
       considerMore(1, /*untilOneExists=*/false);
-    for (int64_t stages = 2; stages <= std::min(options.devices, kMostStages); ++stages) {
-      if (options.devices % stages != 0 || (options.objective == "latency" && tried[0].exists))
-        continue;
-      if (!consider(stages, 1) || forMemory)
-        considerMore(stages, /*untilOneExists=*/!forMemory);
-    }
-    if (best && options.explain && !explainsAll()) // what is not chosen needs no explaining
+    if (options.objective == "latency" && tried[0].exists)
+      considerForLatency();
+    else
+      considerAll(forMemory);
+    if (best && options.explain && !explained) // what is not chosen needs no explaining
       chosen = plan(tried[*best].strategy, /*explain=*/true);
     return std::move(chosen);
   }
 
 private:
+  /// Every number of equal stages, and, with a number and sizes that the planner chooses, unequal ones.
+  void considerAll(bool forMemory) {
+    for (int64_t stages = 2; stages <= std::min(options.devices, kMostStages); ++stages)
+      if (!haveOwnMeshes(stages) && (!consider(stages, 1) || forMemory))
+        considerMore(stages, /*untilOneExists=*/!forMemory);
+    if (!consider(kOpen, 1) || forMemory)
+      considerMore(kOpen, /*untilOneExists=*/!forMemory);
+  }
+
+  /// A single step gains from stages only while several microbatches are under way, and never more than if they cost in proportion what the
+  /// whole batch does.
+  void considerForLatency() {
+    for (int64_t stages = 2; batch % 2 == 0 && stages <= std::min(options.devices, kMostStages); ++stages) {
+      if (haveOwnMeshes(stages) || !consider(stages, 1))
+        continue;
+      double pass = tried.back().leastPass;
+      for (int64_t count = 2; count <= kMostMicrobatches && batch % count == 0; count *= 2) {
+        double share = static_cast<double>(stages + count - 1) / static_cast<double>(stages * count);
+        if (pass * share < kTrifle * leastSeconds())
+          consider(stages, count);
+      }
+    }
+  }
+
+  double leastSeconds() const {
+    double least = std::numeric_limits<double>::infinity();
+    for (const PipelineCandidate &candidate : tried)
+      if (candidate.exists)
+        least = std::min(least, candidate.seconds);
+    return least;
+  }
+
   /// Microbatches in powers of two.
   void considerMore(int64_t stages, bool untilOneExists) {
     for (int64_t count = 2; count <= kMostMicrobatches && batch % count == 0; count *= 2)
@@ -48,49 +80,66 @@ private:
         return;
   }
 
+  /// Whether there is such a plan. Stages of a number that is left open may turn out equal, which is no candidate of its own.
   bool consider(int64_t stages, int64_t microbatches) {
-    PipelineCandidate &candidate = tried.emplace_back();
+    PipelineCandidate candidate;
     candidate.strategy.stages = stages;
     candidate.strategy.microbatches = microbatches;
     candidate.strategy.hasRoles = false;
-    std::optional<ChosenPipeline> planned = plan(candidate.strategy, options.explain && explainsAll());
-    if (!planned)
-      return false;
-    candidate.exists = true;
-    candidate.seconds = planned->report.predictedSeconds;
-    candidate.memoryBytes = planned->report.memoryBytes;
-    if (!best || isBetter(candidate, tried[*best])) {
+    bool explain = options.explain && explainsFirst() && tried.empty();
+    std::optional<ChosenPipeline> planned = plan(candidate.strategy, explain);
+    if (planned) {
+      candidate.exists = true;
+      candidate.seconds = planned->report.predictedSeconds;
+      candidate.leastPass = planned->report.lowerBoundSeconds;
+      candidate.memoryBytes = planned->report.memoryBytes;
+      if (planned->strategy)
+        candidate.strategy = *planned->strategy;
+    }
+    if (stages == kOpen && (!candidate.exists || !haveOwnMeshes(candidate.strategy)))
+      return candidate.exists;
+    tried.push_back(candidate);
+    if (candidate.exists && (!best || isBetter(candidate, tried[*best]))) {
       best = tried.size() - 1;
       chosen = std::move(planned);
+      explained = explain;
     }
-    return true;
+    return candidate.exists;
   }
 
-  /// Whether most likely a single candidate exists.
-  bool explainsAll() const { return options.objective == "latency"; }
+  bool haveOwnMeshes(const planning::Strategy &strategy) const {
+    planning::PlanOptions own = options;
+    own.strategy = strategy;
+    return planning::haveOwnMeshes(own);
+  }
+  bool haveOwnMeshes(int64_t stages) const {
+    planning::Strategy strategy;
+    strategy.stages = stages;
+    return haveOwnMeshes(strategy);
+  }
+
+  /// Whether most likely the plan without stages is chosen.
+  bool explainsFirst() const { return options.objective == "latency"; }
 
   std::optional<ChosenPipeline> plan(const planning::Strategy &strategy, bool explain) {
     ChosenPipeline result;
     result.module = module.clone();
     ScopedDiagnosticHandler quiet(module.getContext(), [](Diagnostic &) { return success(); });
     planning::PlanOptions own = options;
-    if (strategy.stages > 1 || strategy.microbatches > 1)
-      own.strategy = result.strategy = strategy;
+    if (strategy.stages != 1 || strategy.microbatches > 1)
+      own.strategy = strategy;
     own.explain = explain;
-    if (strategy.microbatches > 1) {
-      PassManager manager(module.getContext());
-      manager.addPass(partition::createSplitMicrobatches({strategy.microbatches}));
-      if (failed(manager.run(*result.module)))
-        return std::nullopt;
-    }
-    if (failed(planning::planModule(*result.module, own, result.report)))
+    std::optional<StageRange> range;
+    if (strategy.stages == kOpen)
+      range = {2, std::min(options.devices, kMostStages)};
+    if (failed(planPipeline(*result.module, own, result.report, range)))
       return std::nullopt;
+    result.strategy = own.strategy;
     return result;
   }
 
   /// By more than a trifle, so that more stages or microbatches are worth it.
   bool isBetter(const PipelineCandidate &a, const PipelineCandidate &b) const {
-    constexpr double kTrifle = 0.99;
     auto less = [](double x, double y) { return x < kTrifle * y; };
     if (options.objective != "memory")
       return less(a.seconds, b.seconds);
@@ -103,6 +152,7 @@ private:
   std::vector<PipelineCandidate> &tried;
   std::optional<size_t> best; ///< In `tried`.
   std::optional<ChosenPipeline> chosen;
+  bool explained = false; ///< Whether what was chosen is.
   int64_t batch;
 };
 

@@ -18,6 +18,7 @@
 #include "Annotations.h"
 #include "Details.h"
 #include "FailLoudly.h"
+#include "PlanPipeline.h"
 #include "mlir/Pass/PassManager.h"
 #include "mlir/Transforms/Passes.h"
 #include "mpopt/Dialect/Coll/Coll.h"
@@ -83,7 +84,7 @@ private:
 
     begin("partitioning");
     if (failed(pipeline(module, [&](OpPassManager &pm) {
-          partition::buildPartitionPipeline(pm, planning::makeStepPrice(&context, options.plan));
+          partition::buildPartitionPipeline(pm, planning::makeStepPrice(options.plan));
         })))
       return failure();
     if (options.until == Stage::Partitioned)
@@ -133,12 +134,9 @@ private:
         return success();
       }
     }
-    const std::optional<planning::Strategy> &strategy = planOptions.strategy;
-    if (strategy && strategy->microbatches > 1 && failed(pipeline(*result.module, [&](OpPassManager &pm) {
-          pm.addPass(partition::createSplitMicrobatches({strategy->microbatches}));
-        })))
-      return failure();
-    return planning::planModule(*result.module, planOptions, result.report);
+    LogicalResult planned = planPipeline(*result.module, planOptions, result.report);
+    options.plan.strategy = planOptions.strategy;
+    return planned;
   }
 
   /// Whether steps follow each other without a pause.

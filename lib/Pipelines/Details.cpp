@@ -1,5 +1,6 @@
 #include "Details.h"
 #include "Timeline.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Emit/Emit.h"
 #include <map>
@@ -46,17 +47,11 @@ json::Object tensorText(RankedTensorType type, shd::ShardingAttr sharding, shd::
 
 class TensorLister {
 public:
-  TensorLister(ModuleOp planned)
-      : main(planned.lookupSymbol<func::FuncOp>("main")), mesh(shd::getMesh(planned).getMesh()) {}
+  explicit TensorLister(ModuleOp planned) : functions(planning::getPlannedFunctions(planned)) {}
 
   void run(json::Object &account) {
-    for (BlockArgument argument : main.getArguments())
-      addPort(inputs, argument.getType(), main.getArgAttrDict(argument.getArgNumber()));
-    for (auto [index, type] : llvm::enumerate(main.getResultTypes()))
-      addPort(outputs, type, main.getResultAttrDict(index));
-    for (Operation &op : main.getBody().front().without_terminator())
-      if (!llvm::all_of(op.getResults(), [](Value result) { return nn::isInitTime(result); }))
-        addOperator(&op);
+    for (func::FuncOp function : functions)
+      add(function);
     account["inputs"] = std::move(inputs);
     account["outputs"] = std::move(outputs);
     account["tensors"] = std::move(tensors);
@@ -64,6 +59,18 @@ public:
   }
 
 private:
+  void add(func::FuncOp main) {
+    mesh = shd::getMesh(main).getMesh();
+    for (BlockArgument argument : main.getArguments())
+      addPort(inputs, argument.getType(), main.getArgAttrDict(argument.getArgNumber()));
+    for (auto [index, type] : llvm::enumerate(main.getResultTypes()))
+      addPort(outputs, type, main.getResultAttrDict(index));
+    for (Operation &op : main.getBody().front().without_terminator())
+      if (!isa<coll::CollDialect>(op.getDialect()) &&
+          !llvm::all_of(op.getResults(), [](Value result) { return nn::isInitTime(result); }))
+        addOperator(&op);
+  }
+
   void addPort(json::Array &list, Type type, DictionaryAttr attrs) {
     auto name = attrs ? attrs.getAs<StringAttr>("nn.name") : StringAttr();
     auto sharding = attrs ? attrs.getAs<shd::ShardingAttr>(shd::kShardingAttr) : shd::ShardingAttr();
@@ -97,8 +104,8 @@ private:
     ++number;
   }
 
-  func::FuncOp main;
-  shd::MeshAttr mesh;
+  SmallVector<func::FuncOp> functions;
+  shd::MeshAttr mesh; // of the function at hand
   int64_t number = 0;
   json::Array inputs, outputs, tensors, weights;
   std::set<std::pair<std::string, const void *>> listed; // looked up only

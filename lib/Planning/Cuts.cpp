@@ -44,33 +44,6 @@ private:
   std::vector<Piece> pieces;
 };
 
-/// Where stages may begin, and the end: all places, or of each of kMaxCuts stretches of equal time the one where fewest bytes cross.
-std::vector<size_t> candidates(const Chain &chain) {
-  size_t n = chain.size();
-  std::vector<size_t> places{0};
-  if (n <= kMaxCuts) {
-    for (size_t i = 1; i <= n; ++i)
-      places.push_back(i);
-    return places;
-  }
-  double whole = 0, before = 0;
-  for (double seconds : chain.seconds)
-    whole += seconds;
-  for (size_t i = 1, stretch = 1; i < n; ++stretch) {
-    double end = whole * static_cast<double>(stretch) / kMaxCuts;
-    size_t best = 0;
-    for (; i < n && (before + chain.seconds[i - 1] <= end || stretch >= kMaxCuts); ++i) {
-      before += chain.seconds[i - 1];
-      if (best == 0 || chain.crossingBytes[i] < chain.crossingBytes[best])
-        best = i;
-    }
-    if (best > 0)
-      places.push_back(best);
-  }
-  places.push_back(n);
-  return places;
-}
-
 /// Shortest paths over places: least(first `stages` stages that end at `to`), each step measured by `step` and joined by `join`.
 template <typename Step, typename Join>
 std::optional<std::vector<size_t>> shortest(size_t places, size_t stages, Step step, Join join, double *least) {
@@ -109,6 +82,32 @@ double worth(const CutCost &cost, int64_t microbatches, CutGoal goal) {
 
 } // namespace
 
+std::vector<size_t> cutPlaces(const Chain &chain, size_t most) {
+  size_t n = chain.size();
+  std::vector<size_t> places{0};
+  if (n <= most) {
+    for (size_t i = 1; i <= n; ++i)
+      places.push_back(i);
+    return places;
+  }
+  double whole = 0, before = 0;
+  for (double seconds : chain.seconds)
+    whole += seconds;
+  for (size_t i = 1, stretch = 1; i < n; ++stretch) {
+    double end = whole * static_cast<double>(stretch) / static_cast<double>(most);
+    size_t best = 0;
+    for (; i < n && (before + chain.seconds[i - 1] <= end || stretch >= most); ++i) {
+      before += chain.seconds[i - 1];
+      if (best == 0 || chain.crossingBytes[i] < chain.crossingBytes[best])
+        best = i;
+    }
+    if (best > 0)
+      places.push_back(best);
+  }
+  places.push_back(n);
+  return places;
+}
+
 CutCost costOfCuts(const Chain &chain, const std::vector<size_t> &cuts) {
   std::vector<size_t> places{0};
   places.insert(places.end(), cuts.begin(), cuts.end());
@@ -126,7 +125,7 @@ CutCost costOfCuts(const Chain &chain, const std::vector<size_t> &cuts) {
 
 std::optional<std::vector<size_t>> chooseCuts(const Chain &chain, int64_t stages, int64_t microbatches, CutGoal goal,
                                               int64_t memoryLimit) {
-  Pieces pieces(chain, candidates(chain));
+  Pieces pieces(chain, cutPlaces(chain, kMaxCuts));
   auto measure = [&](size_t from, size_t to) {
     const Piece &piece = pieces.at(from, to);
     if (piece.bytes > memoryLimit)

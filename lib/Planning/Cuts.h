@@ -35,6 +35,9 @@ inline constexpr size_t kMaxCuts = 512;
 std::optional<std::vector<size_t>> chooseCuts(const Chain &chain, int64_t stages, int64_t microbatches, CutGoal goal,
                                               int64_t memoryLimit);
 
+/// Where stages may begin, and the end: all places, or of each of `most` stretches of equal time the one where fewest bytes cross.
+std::vector<size_t> cutPlaces(const Chain &chain, size_t most);
+
 /// What the stages that these cuts make cost.
 CutCost costOfCuts(const Chain &chain, const std::vector<size_t> &cuts);
 

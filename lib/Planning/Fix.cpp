@@ -6,27 +6,35 @@ using namespace mlir;
 namespace mpopt::planning {
 namespace {
 
+Status refuse(const FixedPlan &plan, const std::string &what) { return error("plan '" + plan.file + "' " + what); }
+
 class Fixer {
 public:
-  Fixer(Model &model, const Prices &prices, const FixedPlan &plan) : model(model), prices(prices), plan(plan) {}
+  Fixer(Model &model, const Prices &prices, const FixedPlan &plan, FixedPlace &place)
+      : model(model), prices(prices), plan(plan), place(place) {}
 
   Status run() {
+    size_t inputs = 0, outputs = 0;
     for (auto [index, decision] : llvm::enumerate(model.decisions)) {
       Status status;
       if (decision.kind == Decision::Operator)
         status = fixOperator(index, decision);
-      if (decision.kind == Decision::Argument)
-        status = fixPort(index, decision, plan.inputs, cast<BlockArgument>(decision.value).getArgNumber());
-      if (decision.kind == Decision::Result)
-        status = fixPort(index, decision, plan.outputs, decision.result);
+      if (decision.kind == Decision::Argument && !decision.op)
+        status = fixPort(index, decision, plan.inputs, place.inputs + inputs++);
+      if (decision.kind == Decision::Result && decision.op->hasTrait<OpTrait::IsTerminator>()) {
+        status = fixPort(index, decision, plan.outputs, place.outputs + decision.result);
+        outputs = decision.op->getNumOperands();
+      }
       if (!status)
         return status;
     }
-    return next == plan.operators.size() ? Status() : refuse("has more operators than the model");
+    place.inputs += inputs;
+    place.outputs += outputs;
+    return {};
   }
 
 private:
-  Status refuse(const std::string &what) const { return error("plan '" + plan.file + "' " + what); }
+  Status refuse(const std::string &what) const { return mpopt::planning::refuse(plan, what); }
 
   bool equal(ArrayRef<unsigned> ids, const std::vector<std::string> &texts) {
     return llvm::equal(ids, texts, [&](unsigned id, const std::string &text) {
@@ -51,9 +59,9 @@ private:
   }
 
   Status fixOperator(size_t index, const Decision &decision) {
-    if (next == plan.operators.size())
+    if (place.operators >= plan.operators.size())
       return refuse("has fewer operators than the model");
-    const FixedPlan::Operator &wanted = plan.operators[next++];
+    const FixedPlan::Operator &wanted = plan.operators[place.operators++];
     StringRef op = decision.op->getName().stripDialect();
     if (wanted.node != decision.name || wanted.op != op)
       return refuse("is of another model: where that has " + wanted.op + " at node '" + wanted.node +
@@ -79,20 +87,26 @@ private:
   Model &model;
   const Prices &prices;
   const FixedPlan &plan;
-  size_t next = 0;
+  FixedPlace &place;
   llvm::DenseMap<unsigned, std::string> known; // looked up only
 };
 
 } // namespace
 
-Status fixPlan(Model &model, const PlanMesh &mesh, const Prices &prices, const std::optional<FixedPlan> &fixed) {
-  if (!fixed)
+Status checkFixedMesh(const FixedPlan &fixed, const std::string &mesh) {
+  if (mesh == fixed.mesh)
     return {};
-  if (std::string here = meshText(mesh.attr); here != fixed->mesh)
-    return error("plan '" + fixed->file + "' is for the mesh " + (fixed->mesh.empty() ? "of one device" : fixed->mesh) +
-                 ", but this one is for " + (here.empty() ? "one device" : here) +
-                 "; give the number of devices and the machine that it was made for");
-  return Fixer(model, prices, *fixed).run();
+  return refuse(fixed, "is for the mesh " + (fixed.mesh.empty() ? "of one device" : fixed.mesh) +
+                           ", but this one is for " + (mesh.empty() ? "one device" : mesh) +
+                           "; give the number of devices and the machine that it was made for");
+}
+
+Status fixPlan(Model &model, const Prices &prices, const FixedPlan &fixed, FixedPlace &place) {
+  return Fixer(model, prices, fixed, place).run();
+}
+
+Status checkAllFixed(const FixedPlan &fixed, const FixedPlace &place) {
+  return place.operators == fixed.operators.size() ? Status() : refuse(fixed, "has more operators than the model");
 }
 
 } // namespace mpopt::planning

@@ -49,6 +49,7 @@ Result<FixedPlan> parseFixedPlan(const std::string &text, const std::string &fil
   plan.file = file;
   plan.devices = root["devices"].get<int64_t>();
   plan.machine = textAt(root, "machine");
+  plan.objective = textAt(root, "objective");
   plan.mesh = textAt(root, "mesh");
   plan.dims = textsAt(root, "dims").value_or(std::vector<std::string>());
   if (std::string flag = textAt(root, "strategy_flag"); !flag.empty()) {

@@ -1,4 +1,5 @@
 #include "Mesh.h"
+#include <numeric>
 
 using namespace mlir;
 
@@ -23,15 +24,50 @@ static Result<int64_t> devicesPerStage(const PlanOptions &options) {
   if (!options.strategy)
     return options.devices;
   const Strategy &strategy = *options.strategy;
+  int64_t sum = std::accumulate(strategy.stageDevices.begin(), strategy.stageDevices.end(), int64_t(0));
+  if (!strategy.stageDevices.empty() && sum != options.devices)
+    return error("strategy '" + strategy.text() + "' has stages of " + std::to_string(sum) +
+                 " devices together, not of " + std::to_string(options.devices) +
+                 "; make the sizes sum up to the number of devices");
   if (strategy.hasRoles && strategy.devices() * strategy.stages != options.devices)
     return error("strategy '" + strategy.text() + "' is for " + std::to_string(strategy.devices() * strategy.stages) +
                  " devices, not for " + std::to_string(options.devices) + "; make the product of its numbers" +
                  (strategy.microbatches > 1 ? ", mb aside," : "") + " the number of devices");
-  if (options.devices % strategy.stages != 0)
-    return error("strategy '" + strategy.text() + "' gives its " + std::to_string(strategy.stages) +
-                 " stages equally many devices, which " + std::to_string(options.devices) +
-                 " devices do not allow; choose a divisor of the number of devices for pp");
+  if (strategy.isUneven(options.devices))
+    return error("strategy '" + strategy.text() + "' has stages of different sizes on " +
+                 std::to_string(options.devices) + " devices; cut the model into them before it is planned");
   return options.devices / strategy.stages;
+}
+
+PlanMesh planMeshOf(shd::MeshAttr attr) {
+  PlanMesh plan;
+  plan.attr = attr;
+  plan.symbol = FlatSymbolRefAttr::get(attr.getContext(), kMeshName);
+  for (shd::MeshAxisAttr axis : attr.getAxes()) {
+    plan.mesh.axes.push_back({axis.getName().str(), axis.getSize(), static_cast<int>(axis.getLevel())});
+    plan.axes.push_back(axis.getName());
+  }
+  plan.roles.resize(plan.axes.size());
+  return plan;
+}
+
+static PlanMesh planMeshOf(MLIRContext *context, machine::Mesh mesh, StringRef name) {
+  PlanMesh plan{std::move(mesh), {}, FlatSymbolRefAttr::get(context, name), {}, {}, {}};
+  SmallVector<shd::MeshAxisAttr> axes;
+  for (const machine::MeshAxis &axis : plan.mesh.axes) {
+    plan.axes.push_back(StringAttr::get(context, axis.name));
+    axes.push_back(shd::MeshAxisAttr::get(context, plan.axes.back(), axis.size, axis.level));
+  }
+  plan.attr = shd::MeshAttr::get(context, axes);
+  plan.roles.resize(axes.size());
+  return plan;
+}
+
+Result<PlanMesh> makeStageMesh(MLIRContext *context, const machine::Machine &machine, int64_t stage, int64_t devices) {
+  Result<machine::Mesh> mesh = machine::makeMesh(machine, devices);
+  if (!mesh)
+    return tl::make_unexpected(mesh.error());
+  return planMeshOf(context, std::move(*mesh), (kMeshName + "_" + Twine(stage)).str());
 }
 
 Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) {
@@ -42,14 +78,7 @@ Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) 
   Result<machine::Mesh> mesh = machine::makeMesh(*options.machine, exceeds ? options.devices : *devices);
   if (!mesh)
     return tl::make_unexpected(mesh.error());
-  PlanMesh plan{*mesh, {}, FlatSymbolRefAttr::get(context, kMeshName), {}, {}, {}};
-  SmallVector<shd::MeshAxisAttr> axes;
-  for (const machine::MeshAxis &axis : mesh->axes) {
-    plan.axes.push_back(StringAttr::get(context, axis.name));
-    axes.push_back(shd::MeshAxisAttr::get(context, plan.axes.back(), axis.size, axis.level));
-  }
-  plan.attr = shd::MeshAttr::get(context, axes);
-  plan.roles.resize(axes.size());
+  PlanMesh plan = planMeshOf(context, std::move(*mesh), kMeshName);
   if (!options.strategy || !options.strategy->hasRoles)
     return plan;
   plan.ways = *options.strategy;

@@ -28,6 +28,13 @@ struct PlanMesh {
 /// the strategy does not multiply up to, or that its stages do not divide.
 Result<PlanMesh> makePlanMesh(mlir::MLIRContext *context, const PlanOptions &options);
 
+/// A mesh that a plan holds already, without roles.
+PlanMesh planMeshOf(shd::MeshAttr attr);
+
+/// The mesh of one stage of several that differ: `devices` devices of the machine, as @mesh_`stage`.
+Result<PlanMesh> makeStageMesh(mlir::MLIRContext *context, const machine::Machine &machine, int64_t stage,
+                               int64_t devices);
+
 } // namespace mpopt::planning
 
 #endif // MPOPT_LIB_PLANNING_MESH_H

@@ -1,5 +1,6 @@
 #include "Model.h"
 #include "Names.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 
 using namespace mlir;
@@ -150,7 +151,26 @@ LogicalResult Model::addResults(Operation *terminator) {
   return success();
 }
 
+void Model::addSend(Operation *op) {
+  int user = add({Decision::Result, op, op->getOperand(0), nodeName(op->getLoc()).str(),
+                  moveOptions(op->getOperand(0), /*isInput=*/false)});
+  uses.push_back({user, 0, op->getOperand(0)});
+}
+
+void Model::addRecv(Operation *op) {
+  Value value = op->getResult(0);
+  auto options = std::make_shared<Options>(*moveOptions(value, /*isInput=*/true));
+  for (Option &option : *options)
+    if (receiveSeconds)
+      option.commSeconds = receiveSeconds(op, prices.localBytes(option.out[0], typeOf(value)));
+  producers[value] = {add({Decision::Argument, op, value, nodeName(op->getLoc()).str(), options}), 0};
+}
+
 LogicalResult Model::addOperator(Operation *op) {
+  if (isa<coll::SendOp>(op))
+    return addSend(op), success();
+  if (isa<coll::RecvOp>(op))
+    return addRecv(op), success();
   auto partition = dyn_cast<shd::PartitionInterface>(op);
   if (!partition)
     return op->emitError("has no partition rule, so no plan can be made for it");

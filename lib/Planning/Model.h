@@ -7,6 +7,7 @@
 #include "Strategies.h"
 #include "Units.h"
 #include "mpopt/Search/Problem.h"
+#include <functional>
 #include <memory>
 
 namespace mpopt::planning {
@@ -27,9 +28,9 @@ using Options = std::vector<Option>;
 /// A node of the search problem.
 struct Decision {
   enum Kind {
-    Argument, ///< How an input arrives.
+    Argument, ///< How an input arrives, or, with an operation, what another stage sends.
     Operator,
-    Result, ///< How an output leaves.
+    Result, ///< How an output leaves, or what goes to another stage.
     Shared  ///< The sharding into which a value with several users is brought once, for all that are served by it.
   } kind;
   mlir::Operation *op = nullptr;
@@ -53,6 +54,9 @@ public:
   Model(mlir::func::FuncOp main, const PlanMesh &mesh, Prices &prices, PinBoard &pins)
       : main(main), mesh(mesh), prices(prices), pins(pins) {}
 
+  /// In a stage: seconds that a device takes for so many bytes of what a coll.recv gets.
+  std::function<double(mlir::Operation *recv, int64_t bytes)> receiveSeconds;
+
   /// Emits an error when an operator has no rule, a pin or role cannot be met.
   llvm::LogicalResult build();
 
@@ -67,6 +71,8 @@ public:
 private:
   llvm::LogicalResult addArguments();
   llvm::LogicalResult addOperator(mlir::Operation *op);
+  void addSend(mlir::Operation *op);
+  void addRecv(mlir::Operation *op);
   llvm::LogicalResult addResults(mlir::Operation *terminator);
   void addShared();
   void addNodes();

@@ -71,6 +71,18 @@ std::string shardingText(shd::ShardingAttr sharding) {
   return text;
 }
 
+std::string meshText(ModuleOp planned) {
+  SmallVector<func::FuncOp> functions = getPlannedFunctions(planned);
+  if (functions.empty() || !functions.front()->hasAttr(shd::kMeshAttr))
+    return meshText(shd::getMesh(planned).getMesh());
+  std::string text;
+  for (func::FuncOp function : functions) {
+    shd::MeshAttr mesh = shd::getMesh(function).getMesh();
+    text += (text.empty() ? "" : "|") + (mesh.getAxes().empty() ? "1" : meshText(mesh));
+  }
+  return text;
+}
+
 std::string meshText(shd::MeshAttr mesh) {
   std::string text;
   for (shd::MeshAxisAttr axis : mesh.getAxes())

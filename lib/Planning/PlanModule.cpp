@@ -8,12 +8,13 @@
 #include "Fix.h"
 #include "Model.h"
 #include "Report.h"
+#include "Solve.h"
+#include "StagePlans.h"
 #include "Stages.h"
-#include "mpopt/Dialect/NN/NN.h"
+#include "WritePlan.h"
 #include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Planning/Passes.h"
 #include "mpopt/Planning/Planning.h"
-#include "mpopt/Search/Solver.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 using namespace mlir;
@@ -24,100 +25,6 @@ namespace mpopt::planning {
 #include "mpopt/Planning/Passes.h.inc"
 
 namespace {
-
-void removePlan(ModuleOp module, func::FuncOp main) {
-  if (shd::MeshOp mesh = shd::getMesh(main))
-    mesh.erase();
-  auto name = StringAttr::get(module.getContext(), shd::kShardingAttr);
-  for (unsigned i = 0; i < main.getNumArguments(); ++i)
-    main.removeArgAttr(i, name);
-  for (unsigned i = 0; i < main.getNumResults(); ++i)
-    main.removeResultAttr(i, name);
-  main.walk([](Operation *op) {
-    op->removeAttr(shd::kInAttr);
-    op->removeAttr(shd::kOutAttr);
-    op->removeAttr(shd::kStageAttr);
-  });
-  module->removeAttr(shd::kStagesAttr);
-}
-
-ArrayAttr arrayOf(MLIRContext *context, ArrayRef<shd::ShardingAttr> shardings) {
-  return ArrayAttr::get(context, SmallVector<Attribute>(shardings.begin(), shardings.end()));
-}
-
-void setShardings(Operation *op, ArrayRef<shd::ShardingAttr> in, ArrayRef<shd::ShardingAttr> out) {
-  op->setAttr(shd::kInAttr, arrayOf(op->getContext(), in));
-  op->setAttr(shd::kOutAttr, arrayOf(op->getContext(), out));
-}
-
-shd::ShardingAttr replicated(Value value, const PlanMesh &mesh) {
-  return shd::ShardingAttr::replicated(mesh.symbol, cast<RankedTensorType>(value.getType()).getRank());
-}
-
-/// Init-time values are whole on every device until they are used.
-void replicate(func::FuncOp main, const PlanMesh &mesh) {
-  auto all = [&](ValueRange values) {
-    return llvm::map_to_vector(values, [&](Value value) { return replicated(value, mesh); });
-  };
-  Block &body = main.getBody().front();
-  for (Operation &op : body.without_terminator())
-    setShardings(&op, all(op.getOperands()), all(op.getResults()));
-  for (auto [index, value] : llvm::enumerate(body.getTerminator()->getOperands()))
-    main.setResultAttr(index, shd::kShardingAttr, replicated(value, mesh));
-}
-
-void writePlan(ModuleOp module, func::FuncOp main, const PlanMesh &mesh, const Model &model, ArrayRef<int32_t> choice,
-               const Prices &prices) {
-  OpBuilder builder = OpBuilder::atBlockBegin(module.getBody());
-  shd::MeshOp::create(builder, module.getLoc(), mesh.symbol.getValue(), mesh.attr);
-  replicate(main, mesh);
-  for (auto [decision, number] : llvm::zip_equal(model.decisions, choice)) {
-    const Option &option = (*decision.options)[number];
-    if (decision.kind == Decision::Argument)
-      main.setArgAttr(cast<BlockArgument>(decision.value).getArgNumber(), shd::kShardingAttr,
-                      prices.sharding(option.out[0]));
-    if (decision.kind == Decision::Operator)
-      setShardings(decision.op, prices.all(option.in), prices.all(option.out));
-    if (decision.kind == Decision::Result)
-      main.setResultAttr(decision.result, shd::kShardingAttr, prices.sharding(option.in[0]));
-  }
-}
-
-/// Most bytes that any choice could need; when the limit allows that, memory is no constraint.
-int64_t mostUsage(const search::Problem &problem) {
-  int64_t sum = 0;
-  for (const search::Node &node : problem.nodes)
-    for (const search::UsageComponent &usage : node.usages)
-      sum += *std::max_element(usage.usages.begin(), usage.usages.end());
-  return sum;
-}
-
-Result<search::Solution> solveWithin(search::Problem &problem, int64_t limit) {
-  problem.usageLimit = mostUsage(problem) > limit ? std::optional(limit) : std::nullopt;
-  Result<search::Solution> solution = search::solve(problem);
-  if (!solution)
-    return solution;
-  if (Result<double> cost = search::verify(problem, *solution); !cost)
-    return error("the solver's answer is wrong: " + cost.error().message);
-  return solution;
-}
-
-/// Least memory by bisection to about a hundredth, and the fastest plan within it.
-Result<search::Solution> solveForMemory(search::Problem &problem, int64_t limit) {
-  Result<search::Solution> best = solveWithin(problem, limit);
-  for (int64_t below = 0; best && best->peak - below > best->peak / 100 + 1;) {
-    int64_t middle = below + (best->peak - below) / 2;
-    if (Result<search::Solution> tighter = solveWithin(problem, middle))
-      best = std::move(tighter);
-    else
-      below = middle;
-  }
-  return best;
-}
-
-Result<search::Solution> solve(search::Problem &problem, const PlanOptions &options, int64_t limit) {
-  return options.objective == "memory" ? solveForMemory(problem, limit) : solveWithin(problem, limit);
-}
 
 int64_t stagesOf(const PlanOptions &options) { return options.strategy ? options.strategy->stages : 1; }
 
@@ -177,11 +84,18 @@ LogicalResult checkOptions(ModuleOp module, const PlanOptions &options) {
 } // namespace
 
 LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport &report) {
-  auto main = module.lookupSymbol<func::FuncOp>("main");
-  if (!main || !main.getBody().hasOneBlock())
+  SmallVector<func::FuncOp> functions = getPlannedFunctions(module);
+  if (functions.empty() || !llvm::all_of(functions, [](func::FuncOp main) { return main.getBody().hasOneBlock(); }))
     return module.emitError() << "has no function @main of one block to plan";
   if (failed(checkOptions(module, options)))
     return failure();
+  func::FuncOp main = functions.front();
+  if (main->hasAttr(shd::kStageAttr)) {
+    if (failed(planStages(module, functions, options, report)))
+      return failure();
+    addMicrobatches(options, report);
+    return success();
+  }
   Result<PlanMesh> mesh = makePlanMesh(module.getContext(), options);
   if (!mesh)
     return module.emitError() << mesh.error().message;
@@ -199,8 +113,16 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
     return module.emitError() << found.error().message;
   if (std::string ignored = pins->ignoredText(); !ignored.empty())
     module.emitWarning() << ignored;
-  if (Status fixed = fixPlan(model, *mesh, prices, options.fixed); !fixed)
-    return module.emitError() << fixed.error().message;
+  if (options.fixed) {
+    FixedPlace place;
+    Status fixed = checkFixedMesh(*options.fixed, meshText(mesh->attr));
+    if (fixed)
+      fixed = fixPlan(model, prices, *options.fixed, place);
+    if (fixed)
+      fixed = checkAllFixed(*options.fixed, place);
+    if (!fixed)
+      return module.emitError() << fixed.error().message;
+  }
   Result<search::Solution> solution = solveAndCut(main, model, *mesh, prices, options, machine, report);
   if (!solution && report.ops.empty())
     report.lacksMemory = model.problem.usageLimit.has_value();
@@ -217,19 +139,31 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
 }
 
 std::function<double(const shd::ReshardStep &, double, double, shd::MeshAttr)>
-makeStepPrice(MLIRContext *context, const PlanOptions &options) {
+makeStepPrice(const PlanOptions &options) {
+  struct Priced {
+    PlanMesh mesh;
+    Prices prices;
+    Priced(const machine::Machine &machine, shd::MeshAttr attr) : mesh(planMeshOf(attr)), prices(machine, mesh) {}
+  };
   struct Kept {
     machine::Machine machine;
-    PlanMesh mesh;
-    Prices prices{machine, mesh};
+    llvm::DenseMap<shd::MeshAttr, std::unique_ptr<Priced>> meshes; // looked up only
   };
-  Result<PlanMesh> mesh = makePlanMesh(context, options);
-  if (!mesh)
-    return {};
-  auto kept = std::make_shared<Kept>(machine::forDevices(*options.machine, options.devices), *mesh);
-  return [kept](const shd::ReshardStep &step, double in, double out, shd::MeshAttr) {
-    return kept->prices.step(step, in, out);
+  auto kept = std::make_shared<Kept>();
+  kept->machine = machine::forDevices(*options.machine, options.devices);
+  return [kept](const shd::ReshardStep &step, double in, double out, shd::MeshAttr mesh) {
+    std::unique_ptr<Priced> &priced = kept->meshes[mesh];
+    if (!priced)
+      priced = std::make_unique<Priced>(kept->machine, mesh);
+    return priced->prices.step(step, in, out);
   };
+}
+
+SmallVector<func::FuncOp> getPlannedFunctions(ModuleOp planned) {
+  if (auto main = planned.lookupSymbol<func::FuncOp>("main"))
+    return {main};
+  return llvm::filter_to_vector(planned.getOps<func::FuncOp>(),
+                                [](func::FuncOp function) { return function->hasAttr(shd::kStageAttr); });
 }
 
 namespace {

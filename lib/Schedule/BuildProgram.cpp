@@ -211,8 +211,9 @@ private:
 
   LogicalResult emit(int64_t workBytes, int64_t initBytes) {
     auto program = rt::ProgramOp::create(builder, main.getLoc(), main.getSymName(), workBytes, initBytes);
-    if (Attribute stage = main->getAttr(shd::kStageAttr))
-      program->setAttr(shd::kStageAttr, stage);
+    for (StringRef name : {shd::kStageAttr, shd::kMeshAttr})
+      if (Attribute attr = main->getAttr(name))
+        program->setAttr(name, attr);
     builder.createBlock(&program.getBody());
     for (Value weight : weights)
       buffer(weight);
@@ -290,11 +291,13 @@ private:
             })
             .Case([&](coll::SendOp send) -> Operation * {
               return rt::SendOp::create(builder, op->getLoc(), reads, writes, send.getDistance(), send.getTag(),
-                                        /*init=*/false, /*stream=*/0, nullptr, nullptr);
+                                        send.getGlobalAttr(), send.getShardingAttr(), /*init=*/false, /*stream=*/0,
+                                        nullptr, nullptr);
             })
             .Case([&](coll::RecvOp recv) -> Operation * {
               return rt::RecvOp::create(builder, op->getLoc(), reads, writes, recv.getDistance(), recv.getTag(),
-                                        /*init=*/false, /*stream=*/0, nullptr, nullptr);
+                                        recv.getGlobalAttr(), recv.getShardingAttr(), /*init=*/false, /*stream=*/0,
+                                        nullptr, nullptr);
             })
             .Default([&](Operation *other) -> Operation * { return collective(other, reads, writes); });
     if (!made)

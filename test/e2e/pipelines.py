@@ -33,6 +33,12 @@ CASES = [
     (2, "pp=2", "throughput", "processes"),
     (6, "pp=3,tp=2,mb=2", "throughput", "threads"),
     (3, "pp=3", "memory", "threads"),
+    (3, "pp=2+1", "latency", "threads"),
+    (3, "pp=1+2,mb=2", "latency", "processes"),
+    (5, "pp=2,mb=2", "throughput", "threads"),
+    (5, "pp=1+3+1", "latency", "threads"),
+    (6, "pp=4+2,mb=4", "throughput", "processes"),
+    (6, "pp=4", "memory", "threads"),
     (1, "mb=4", "latency", "threads"),
 ]
 
@@ -49,11 +55,15 @@ def check(model, path, inputs, expected, case, folder):
     difference = relative_difference(outputs, expected)
     ways = dict(part.split("=") for part in strategy.split(","))
     stages = account["pipeline"]["stages"]
+    sizes = [int(size) for size in ways.get("pp", "1").split("+")]  # of each stage, or how many there are
+    held = [len(stage["devices"]) for stage in stages]
     line = f"{difference:.1e}  stages {[round(stage['seconds'] * 1e3, 2) for stage in stages]} ms, memory {account['memory_bytes']}"
     if not difference <= TOLERANCE:
         return f"differs from ONNX Runtime by {difference:.2e}", line
-    if max(1, len(stages)) != int(ways.get("pp", 1)) or account["pipeline"]["microbatches"] != int(ways.get("mb", 1)):
+    if (held != sizes if len(sizes) > 1 else max(1, len(held)) != sizes[0]) or account["pipeline"]["microbatches"] != int(ways.get("mb", 1)):
         return f"the account has {account['pipeline']}", line
+    if held and sum(held) != devices:
+        return f"the stages have {held} devices", line
     if "pp" in ways and account["pipeline"]["messages"] == 0:
         return "nothing is sent", line
     if len(account["memory_bytes"]) != devices:

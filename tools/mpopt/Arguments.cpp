@@ -60,18 +60,21 @@ void addPlanningOptions(CLI::App &app, Arguments &arguments) {
       ->allow_extra_args(false);
   app.add_option(
          "-s,--strategy", arguments.strategy,
-         "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel, pp= pipeline stages,\n"
-         "mb= microbatches; with --train also cp=, interleave=, zero=, recompute=, schedule=")
+         "Forces a classic layout: dp= data, tp= tensor, sp= sequence, ep= expert parallel, pp= pipeline stages\n"
+         "(pp=2, or the devices of each: pp=4+3), mb= microbatches; with --train also cp=, interleave=, zero=, "
+         "recompute=, schedule=")
       ->type_name("dp=2,tp=4");
   app.add_option("--pin", arguments.pin, "File with shardings that the plan must have")->type_name("FILE");
-  app.add_option("--plan-json", arguments.planJson,
-                 "Makes the plan of a --json again; it also says devices, machine and dimensions where no flag does")
+  app.add_option(
+         "--plan-json", arguments.planJson,
+         "Makes the plan of a --json again; it also says devices, machine, objective and dimensions where no flag does")
       ->type_name("FILE");
   app.add_flag("--ignore-annotations", arguments.ignoreAnnotations,
                "Does not take the model's own multi-device annotations (ONNX IR 11) as pins");
-  app.add_option("--objective", arguments.objective, "What to make small or large: latency, throughput or memory")
-      ->check(CLI::IsMember({"latency", "throughput", "memory"}))
-      ->capture_default_str();
+  arguments.objectiveOption =
+      app.add_option("--objective", arguments.objective, "What to make small or large: latency, throughput or memory")
+          ->check(CLI::IsMember({"latency", "throughput", "memory"}))
+          ->capture_default_str();
   app.add_flag("--explain", arguments.explain,
                "Prints what was chosen for each block of the model, its cost and what the next best would cost");
   app.add_option("--json", arguments.json, "Writes the account of the plan to a file")->type_name("FILE");
@@ -108,6 +111,8 @@ Result<std::optional<planning::FixedPlan>> readFixedPlan(Arguments &arguments) {
     arguments.machine = plan->machine;
   if (arguments.dims.empty())
     arguments.dims = plan->dims;
+  if (arguments.objectiveOption->count() == 0 && !plan->objective.empty())
+    arguments.objective = plan->objective;
   if (arguments.strategy.empty() && plan->strategy)
     arguments.strategy = plan->strategy->text();
   return std::optional(std::move(*plan));

@@ -16,7 +16,7 @@ struct Arguments {
   int64_t devices = 1;
   bool explain = false, dryRun = false, ignoreAnnotations = false;
   /// Whether the command line gives these itself, so that --plan-json does not.
-  CLI::Option *devicesOption = nullptr, *machineOption = nullptr;
+  CLI::Option *devicesOption = nullptr, *machineOption = nullptr, *objectiveOption = nullptr;
 };
 
 /// Options that choose a plan and say where its account goes.

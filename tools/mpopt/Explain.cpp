@@ -85,6 +85,9 @@ static void printPipeline(const json::Object &account, llvm::raw_ostream &os) {
      << timeText(number(*pipeline, "pass_seconds")) << ", a step is made of "
      << static_cast<int64_t>(number(*pipeline, "microbatches"))
      << (pipeline->getBoolean("steps_overlap").value_or(false) ? ", and steps overlap\n" : "\n");
+  bool mixed = llvm::any_of(*stages, [&](const json::Value &stage) {
+    return text(*stage.getAsObject(), "device") != text(*stages->front().getAsObject(), "device");
+  });
   constexpr size_t kName = 40;
   Table table("  ", 40);
   table.add({"devices", "operators", "time", "receives", "sends", "weights", "activations", "from", "to"});
@@ -93,7 +96,8 @@ static void printPipeline(const json::Object &account, llvm::raw_ostream &os) {
     const json::Array &devices = *stage.getArray("devices");
     auto bytes = [&](llvm::StringRef key) { return bytesText(number(stage, key)); };
     int64_t first = devices.front().getAsInteger().value_or(0), last = devices.back().getAsInteger().value_or(0);
-    table.add({first == last ? std::to_string(first) : std::to_string(first) + "-" + std::to_string(last),
+    table.add({(first == last ? std::to_string(first) : std::to_string(first) + "-" + std::to_string(last)) +
+                   (mixed ? " " + text(stage, "device") : ""),
                std::to_string(static_cast<int64_t>(number(stage, "operators"))), timeText(number(stage, "seconds")),
                bytes("received_bytes"), bytes("sent_bytes"), bytes("weights_bytes"), bytes("live_bytes"),
                fitted(text(stage, "first_node"), kName), fitted(text(stage, "last_node"), kName)});
@@ -111,7 +115,13 @@ static void printCandidates(const json::Object &account, llvm::raw_ostream &os) 
   for (const json::Value &value : *candidates) {
     const json::Object &candidate = *value.getAsObject();
     bool exists = candidate.get("predicted_seconds") != nullptr;
-    table.add({formatv("pp={0:f0},mb={1:f0}", number(candidate, "stages"), number(candidate, "microbatches")).str(),
+    std::string stages;
+    if (const json::Array *devices = candidate.getArray("stage_devices"))
+      for (const json::Value &size : *devices)
+        stages += (stages.empty() ? "" : "+") + std::to_string(size.getAsInteger().value_or(0));
+    else
+      stages = std::to_string(static_cast<int64_t>(number(candidate, "stages")));
+    table.add({formatv("pp={0},mb={1:f0}", stages, number(candidate, "microbatches")).str(),
                exists ? timeText(number(candidate, "predicted_seconds")) : "no plan",
                exists ? bytesText(number(candidate, "memory_bytes")) : ""});
   }

@@ -62,7 +62,7 @@ struct Link {
   std::vector<Algorithm> algorithms = {Algorithm::Ring, Algorithm::Tree, Algorithm::Direct};
 };
 
-/// A number of devices of one kind. Today one group, the first, is planned for.
+/// A number of devices of one kind. A mesh lies within one group; the stages of a pipeline may lie in several.
 struct Group {
   size_t device = 0; ///< Index into Machine::devices.
   int64_t count = 0;
@@ -85,8 +85,10 @@ struct Machine {
   std::optional<Host> host;
 
   const DeviceType &device() const { return devices[groups.front().device]; }
-  /// Most devices that a plan may use.
+  /// Most devices that a mesh may have: those of the first group.
   int64_t maxDevices() const;
+  /// Those of all groups.
+  int64_t allDevices() const;
 };
 
 /// Reads a machine by name (a shipped one, see shippedMachines()) or from a
@@ -110,6 +112,9 @@ Status writeFile(const Machine &machine, const std::string &path);
 
 /// Names of the machines built into the program, sorted.
 std::vector<std::string> shippedMachines();
+
+/// The machine with one of its groups alone. Devices are numbered group by group.
+Machine forGroup(const Machine &machine, size_t group);
 
 /// The machine as each of `devices` ranks sees it. On a host the ranks share
 /// cores, memory and memory bandwidth, so more ranks than cores compute, copy

@@ -75,7 +75,8 @@ def SplitMicrobatches : Pass<"mpopt-split-microbatches", "::mlir::ModuleOp"> {
 def SplitStages : Pass<"mpopt-split-stages", "::mlir::ModuleOp"> {
   let summary = "Turns the @main of a pipeline into one function per stage, with sends and receives between them";
   let description = [{
-    Does nothing where the module has no `shd.stages`. A value goes from the stage that makes it straight to each that uses it, right after it is
+    Does nothing where the module has no `shd.stages`, or is split already: stages of different sizes are before they are planned, on whole shapes, and
+    planning then says for each message how it is spread at its end. A value goes from the stage that makes it straight to each that uses it, right after it is
     made; it is received before its first use. Inputs are arguments of every stage that uses them. What belongs to no stage is
     computed in each that uses it. A collective that makes its operand smaller moves to the operand's stage, so that less is sent.
 

@@ -29,7 +29,9 @@ std::string_view name(Role role);
 /// A classic layout that the plan must have: the number of devices per role, and of pipeline stages and microbatches.
 struct Strategy {
   std::array<int64_t, kRoles.size()> ways = {1, 1, 1, 1};
-  int64_t stages = 1;       ///< Each on as many devices as the roles need; one after the other on the slowest links.
+  int64_t stages = 1; ///< Each on as many devices as the roles need; one after the other on the slowest links.
+  /// Devices of each stage where these are given ("pp=4+3"); else empty, and stages are equal where the devices divide evenly.
+  std::vector<int64_t> stageDevices;
   int64_t microbatches = 1; ///< Equal parts of the batch that go through the stages one after the other.
   /// Whether the roles say how a stage is laid out. Where they do not the planner chooses.
   bool hasRoles = true;
@@ -38,11 +40,13 @@ struct Strategy {
   int64_t operator[](Role role) const { return ways[static_cast<size_t>(role)]; }
   /// Devices of one stage.
   int64_t devices() const;
-  /// "pp=2,mb=4,dp=2,tp=4", without what is 1.
+  /// Whether stages differ in size on that many devices, so that each has a mesh of its own.
+  bool isUneven(int64_t devices) const;
+  /// "pp=2,mb=4,dp=2,tp=4" or "pp=4+3", without what is 1.
   std::string text() const;
 };
 
-/// Reads "pp=2,mb=4,dp=2,tp=4". Errors: an unknown or repeated key, a number below 1, a product past 2^31.
+/// Reads "pp=2,mb=4,dp=2,tp=4" or "pp=4+3,mb=4". Errors: an unknown or repeated key, a number below 1, a product past 2^31.
 Result<Strategy> parseStrategy(std::string_view text);
 
 /// How one dimension of a pinned value is split: over these axes, major to minor, or over any axes of that product.
@@ -97,7 +101,8 @@ struct FixedPlan {
   std::string file; ///< For messages.
   int64_t devices = 1;
   std::string machine;
-  std::string mesh; ///< "x0=2,x1=2"
+  std::string objective; ///< Which the cuts of a pipeline depend on.
+  std::string mesh;      ///< "x0=2,x1=2"
   std::optional<Strategy> strategy;
   std::vector<std::string> dims; ///< As for --dim.
   std::vector<Operator> operators;

@@ -1,6 +1,7 @@
 #ifndef MPOPT_PLANNING_PLANNING_H
 #define MPOPT_PLANNING_PLANNING_H
 
+#include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mpopt/Dialect/Shd/Reshard.h"
 #include "mpopt/Planning/Options.h"
@@ -60,6 +61,8 @@ struct BlockReport {
 
 /// A stage of a pipeline. Times and bytes are those of one microbatch, on one device.
 struct StageReport {
+  int64_t devices = 1;
+  std::string device;      ///< Its device type.
   std::string first, last; ///< Nodes of its first and its last operator.
   int64_t operators = 0;
   double computeSeconds = 0, commSeconds = 0;
@@ -91,15 +94,31 @@ struct PlanReport {
 /// number enters the report alone.
 llvm::LogicalResult planModule(mlir::ModuleOp module, const PlanOptions &options, PlanReport &report);
 
-/// Seconds of a reshard step over the mesh of a plan with these options, as the plan was priced; empty where there is no such mesh.
+/// Whether the strategy's stages are of different sizes or lie in several groups of the machine, so that each has a mesh of its own.
+bool haveOwnMeshes(const PlanOptions &options);
+
+/// Cuts @main into stages that have meshes of their own. Sizes, where the strategy does not give them, and the number of stages, of at least
+/// `minStages` and at most `maxStages`, are chosen together with the cuts (search::solveStages), from layouts of the whole model on each size of mesh.
+/// Marks operators with `shd.stage` and the module with `shd.stages` and `shd.stage_devices`. To be split into functions then
+/// (partition::createSplitStages), each of which planModule lays out. Returns the devices of each stage; emits an error where there are no
+/// such stages.
+mlir::FailureOr<std::vector<int64_t>> cutIntoStages(mlir::ModuleOp module, const PlanOptions &options,
+                                                    int64_t minStages, int64_t maxStages);
+
+/// Seconds of a reshard step over a mesh of a plan with these options, as the plan was priced. The machine need not outlive it.
 std::function<double(const shd::ReshardStep &step, double bytesIn, double bytesOut, shd::MeshAttr mesh)>
-makeStepPrice(mlir::MLIRContext *context, const PlanOptions &options);
+makeStepPrice(const PlanOptions &options);
 
 /// A sharding in the form of accounts, without the mesh's name: "[{x0}:64,{}] partial over x1".
 std::string shardingText(shd::ShardingAttr sharding);
 
 /// The axes of a mesh in the form of accounts: "x0=2,x1=2".
 std::string meshText(shd::MeshAttr mesh);
+/// The mesh of a planned module, or those of its stages where each has its own: "x0=2,x1=2|x0=3|1".
+std::string meshText(mlir::ModuleOp planned);
+
+/// The functions of a planned module that hold operators: @main, or its stages in order.
+llvm::SmallVector<mlir::func::FuncOp> getPlannedFunctions(mlir::ModuleOp planned);
 
 /// The report as a table for people: one line per operator, and its runner-up.
 std::string formatReport(const PlanReport &report);

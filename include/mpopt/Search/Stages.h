@@ -3,6 +3,8 @@
 
 #include "mpopt/Search/Problem.h"
 
+#include <limits>
+
 namespace mpopt::search {
 
 /// One way to run one layer at one place.
@@ -16,7 +18,11 @@ struct LayerWay {
 struct LayerTable {
   std::vector<std::vector<LayerWay>> ways; ///< [in * states + out]; empty where the layer cannot join the two.
   double workingBytes = 0;                 ///< Needed while the layer computes, once per stage.
+  double enterSeconds = 0; ///< A stage that begins with such a layer takes so long to receive what its layers need,
+  double enterBytes = 0;   ///< and holds so much for that.
 };
+
+inline constexpr int64_t kAllDevices = std::numeric_limits<int64_t>::max();
 
 /// What a stage can run on: a number of devices and how they share the work of a layer.
 struct Place {
@@ -26,6 +32,8 @@ struct Place {
   std::vector<double>
       enter; ///< Seconds that a stage takes to bring what it receives into each state; kForbidden where it cannot.
   std::vector<double> leave; ///< The same for what it sends on.
+  int64_t from = 0;          ///< The problem's devices that such a place may be part of, in the order of the stages:
+  int64_t to = kAllDevices;  ///< from one up to before another.
 };
 
 /// Equal layers in a row.
@@ -37,7 +45,7 @@ struct LayerRun {
 /// Cut a chain of layers into pipeline stages, give each a place and each of its layers a way, so that
 ///   sum of the stages' seconds + (microbatches - 1) * the slowest stage's seconds
 /// is least (Zheng et al. 2022, equation 2), all devices are used, and no stage takes more than `memoryBytes`: its ways' state,
-/// what it holds per microbatch, and the largest working memory of its layers.
+/// what it holds per microbatch and for what it receives, and the largest working memory of its layers.
 struct StageProblem {
   std::vector<LayerRun> runs;
   std::vector<Place> places;
@@ -47,6 +55,7 @@ struct StageProblem {
       1}; ///< Microbatches that a stage holds, by the number of stages behind it. Its size is the most stages.
   int64_t minStages = 1;
   double memoryBytes = 0;
+  std::vector<int> order; ///< The place of each stage, where that is given; then there are so many stages.
 
   int64_t layers() const;
   int64_t maxStages() const { return static_cast<int64_t>(held.size()); }

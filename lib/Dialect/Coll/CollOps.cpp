@@ -221,6 +221,11 @@ template <typename Op> static LogicalResult verifyMessage(Op op) {
     return op.emitOpError("must be for a later stage from an earlier one (c1)");
   if (static_cast<int64_t>(op.getTag()) < 0)
     return op.emitOpError("tag must not be negative (c2)");
+  auto global = op.getGlobal() ? dyn_cast<RankedTensorType>(*op.getGlobal()) : RankedTensorType();
+  if (op.getGlobal().has_value() != op.getSharding().has_value() ||
+      (op.getSharding() && (!global || !op.getSharding()->getUnreduced().empty() ||
+                            global.getRank() != static_cast<int64_t>(op.getSharding()->getDims().size()))))
+    return op.emitOpError("needs the whole value's type and a sharding of it that is not partial, or neither (c3)");
   return success();
 }
 

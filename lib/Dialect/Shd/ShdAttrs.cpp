@@ -65,13 +65,17 @@ int64_t MeshAttr::sizeOf(ArrayRef<StringAttr> axes) const {
 }
 
 MeshOp mpopt::shd::getMesh(Operation *op) {
-  auto module = dyn_cast<ModuleOp>(op);
-  if (!module)
-    module = op->getParentOfType<ModuleOp>();
+  FlatSymbolRefAttr named;
+  for (; op && !isa<ModuleOp>(op); op = op->getParentOp())
+    if (!named)
+      named = op->getAttrOfType<FlatSymbolRefAttr>(kMeshAttr);
+  auto module = dyn_cast_or_null<ModuleOp>(op);
   if (!module)
     return nullptr;
-  auto meshes = module.getOps<MeshOp>();
-  return meshes.empty() ? nullptr : *meshes.begin();
+  for (MeshOp mesh : module.getOps<MeshOp>())
+    if (!named || mesh.getSymNameAttr() == named.getAttr())
+      return mesh;
+  return nullptr;
 }
 
 //===----------------------------------------------------------------------===//

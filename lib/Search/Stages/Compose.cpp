@@ -32,19 +32,20 @@ Composer::Composer(const StageProblem &problem, const StageOptions &options)
       fastest[kind] = std::min(fastest[kind], seconds);
       workOfKind[kind] = std::min(workOfKind[kind], seconds * static_cast<double>(place.devices));
     }
-  for (const LayerRun &run : problem.runs)
-    sumBound += static_cast<double>(run.count) * fastest[run.kind];
+  runEnds.push_back(0);
+  workToRun.push_back(0);
+  for (const LayerRun &run : problem.runs) {
+    auto count = static_cast<double>(run.count);
+    sumBound += count * fastest[run.kind];
+    runEnds.push_back(runEnds.back() + run.count);
+    workToRun.push_back(workToRun.back() + count * workOfKind[run.kind]);
+  }
 }
 
 double Composer::workBefore(int64_t layer) const {
-  double work = 0;
-  for (const LayerRun &run : problem.runs) {
-    int64_t count = std::min(layer, run.count);
-    if (count > 0)
-      work += static_cast<double>(count) * workOfKind[run.kind];
-    layer -= count;
-  }
-  return work;
+  size_t run = std::upper_bound(runEnds.begin(), runEnds.end(), layer) - runEnds.begin() - 1;
+  auto rest = static_cast<double>(layer - runEnds[run]);
+  return rest == 0 ? workToRun[run] : workToRun[run] + rest * workOfKind[problem.runs[run].kind];
 }
 
 bool Composer::canFinish(size_t begin, int64_t devices, int64_t stages, double most) const {
@@ -66,11 +67,18 @@ void Composer::offer(Level &level, const Cell &cell) {
   }
 }
 
+/// Whether the stage that has `stages` - 1 behind it may be at a place that begins with a device.
+bool Composer::mayBe(int place, int64_t stages, int64_t device) const {
+  const Place &where = problem.places[place];
+  return device >= where.from && device + where.devices <= where.to &&
+         (problem.order.empty() || problem.order[problem.order.size() - stages] == place);
+}
+
 void Composer::extend(const Level &level, size_t index, int64_t stages, double most, Level &longer) {
   const Cell cell = level[index];
   for (size_t place = 0; place < problem.places.size(); ++place) {
     int64_t devices = cell.devices + problem.places[place].devices;
-    if (devices > problem.devices)
+    if (devices > problem.devices || !mayBe(static_cast<int>(place), stages, problem.devices - devices))
       continue;
     Ranges::Row &row = ranges.row(static_cast<int>(place), problem.held[stages - 1], cell.begin);
     double seconds = 0;

@@ -47,6 +47,7 @@ private:
   using Level = std::vector<Cell>;
 
   void extend(const Level &level, size_t index, int64_t stages, double most, Level &longer);
+  bool mayBe(int place, int64_t stages, int64_t device) const;
   bool canFinish(size_t begin, int64_t devices, int64_t stages, double most) const;
   void offer(Level &level, const Cell &cell);
   double workBefore(int64_t layer) const;
@@ -56,6 +57,8 @@ private:
   Ranges ranges;
   int64_t unit = 1;               ///< Divides the devices of every place.
   std::vector<double> workOfKind; ///< Least device-seconds of a layer.
+  std::vector<int64_t> runEnds;   ///< Layers up to the end of each run, from 0 on,
+  std::vector<double> workToRun;  ///< and their least device-seconds.
   double sumBound = 0;
   std::vector<int32_t> slots; ///< Number of the cell, by cut and devices, while a level is made.
 };

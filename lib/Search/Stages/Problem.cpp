@@ -11,7 +11,7 @@ Status checkTable(const LayerTable &table, int states) {
   if (table.ways.size() != static_cast<size_t>(states) * states)
     return error("stages: a layer has ways for " + std::to_string(table.ways.size()) +
                  " pairs of states; give one list per pair");
-  bool good = table.workingBytes >= 0;
+  bool good = table.workingBytes >= 0 && table.enterSeconds >= 0 && table.enterBytes >= 0;
   for (const std::vector<LayerWay> &ways : table.ways)
     for (const LayerWay &way : ways)
       good = good && way.seconds >= 0 && way.stateBytes >= 0 && way.heldBytes >= 0 && std::isfinite(way.seconds) &&
@@ -68,8 +68,9 @@ Result<Stage> recompute(const StageProblem &problem, const Stage &stage, int64_t
     result.bytes += way.stateBytes + static_cast<double>(held) * way.heldBytes;
     working = std::max(working, table.workingBytes);
   }
-  result.seconds += place.enter[stage.layers.front().in] + place.leave[stage.layers.back().out];
-  result.bytes += working;
+  const LayerTable &first = place.kinds[kindAt(problem, stage.first)];
+  result.seconds += place.enter[stage.layers.front().in] + first.enterSeconds + place.leave[stage.layers.back().out];
+  result.bytes += working + first.enterBytes;
   return result;
 }
 
@@ -90,6 +91,12 @@ Status check(const StageProblem &problem) {
     return error("stages: devices, microbatches and stages must be at least 1");
   if (!std::all_of(problem.held.begin(), problem.held.end(), [](int64_t held) { return held >= 0; }))
     return error("stages: a stage cannot hold less than 0 microbatches");
+  for (int place : problem.order)
+    if (place < 0 || static_cast<size_t>(place) >= problem.places.size())
+      return error("stages: the place of a stage does not exist");
+  if (!problem.order.empty() &&
+      (static_cast<int64_t>(problem.order.size()) != problem.maxStages() || problem.minStages != problem.maxStages()))
+    return error("stages: there must be as many stages as places are given for");
   size_t kinds = problem.places.front().kinds.size();
   for (const LayerRun &run : problem.runs)
     if (run.count < 1 || run.kind < 0 || static_cast<size_t>(run.kind) >= kinds)
@@ -113,6 +120,8 @@ Result<double> verify(const StageProblem &problem, const StageSolution &solution
     next = stage.first + stage.count;
     if (next > problem.layers())
       return error("stages: stage " + std::to_string(i) + " ends after the last layer");
+    if (!problem.order.empty() && problem.order[i] != stage.place)
+      return error("stages: stage " + std::to_string(i) + " is at another place than it must be");
     Result<Stage> known = recompute(problem, stage, problem.held[stages - 1 - i]);
     if (!known)
       return tl::unexpected<Error>(known.error());
@@ -121,7 +130,10 @@ Result<double> verify(const StageProblem &problem, const StageSolution &solution
     if (std::abs(known->seconds - stage.seconds) > 1e-9 * known->seconds ||
         std::abs(known->bytes - stage.bytes) > 1e-9 * known->bytes)
       return error("stages: stage " + std::to_string(i) + " takes other seconds or bytes than it says");
-    devices += problem.places[stage.place].devices;
+    const Place &place = problem.places[stage.place];
+    if (devices < place.from || devices + place.devices > place.to)
+      return error("stages: stage " + std::to_string(i) + " is on devices that its place has no part of");
+    devices += place.devices;
     sum += known->seconds;
     slowest = std::max(slowest, known->seconds);
   }

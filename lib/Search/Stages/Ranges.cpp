@@ -36,7 +36,8 @@ void Ranges::Row::extend() {
   const Place &where = ranges->problem.places[place];
   size_t begin = end - seconds.size() - 1;
   int kind = ranges->kindAt(ranges->cut[begin]);
-  working = std::max(working, where.kinds[kind].workingBytes);
+  const LayerTable &table = where.kinds[kind];
+  working = std::max(working, table.workingBytes);
   double limit = ranges->problem.memoryBytes - working;
   ranges->prependLayers(tails, ranges->powers(place, held, kind), ranges->cut[begin + 1] - ranges->cut[begin], limit,
                         [](int) {});
@@ -44,7 +45,8 @@ void Ranges::Row::extend() {
   for (int state = 0; state < where.states; ++state) {
     double fastest = fastestWithin(tails[state], limit);
     bound = std::min(bound, fastest);
-    best = std::min(best, fastest + where.enter[state]);
+    best =
+        std::min(best, fastestWithin(tails[state], limit - table.enterBytes) + where.enter[state] + table.enterSeconds);
   }
   seconds.push_back(best);
   bounds.push_back(bound);
@@ -107,10 +109,13 @@ Stage Ranges::unfold(int place, int64_t held, size_t begin, size_t end) {
     prependLayers(tails, powers(place, held, kind), cut[i + 1] - cut[i], limit,
                   [&](int exponent) { steps.push_back({kind, exponent, tails}); });
   }
+  const LayerTable &first = where.kinds[kindAt(cut[begin])];
+  limit -= first.enterBytes;
   Stage stage{cut[begin], cut[end] - cut[begin], place, kForbidden, 0, {}};
   int state = 0;
   for (int s = 0; s < where.states; ++s)
-    if (double seconds = where.enter[s] + fastestWithin(tails[s], limit); seconds < stage.seconds) {
+    if (double seconds = where.enter[s] + first.enterSeconds + fastestWithin(tails[s], limit);
+        seconds < stage.seconds) {
       stage.seconds = seconds;
       state = s;
     }
@@ -118,7 +123,7 @@ Stage Ranges::unfold(int place, int64_t held, size_t begin, size_t end) {
   auto trade = static_cast<int32_t>(
       std::find_if(trades.rbegin(), trades.rend(), [&](const Trade &t) { return t.bytes <= limit; }).base() - 1 -
       trades.begin());
-  stage.bytes = trades[trade].bytes + working;
+  stage.bytes = trades[trade].bytes + working + first.enterBytes;
   const std::vector<Frontier> *now = &tails;
   for (size_t i = steps.size(); i-- > 0;) {
     const Trade &made = (*now)[state][trade];

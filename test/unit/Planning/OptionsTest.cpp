@@ -34,10 +34,47 @@ TEST(ParseStrategy, ReadsPipelines) {
   EXPECT_FALSE(strategy->hasRoles) << "the planner lays the stages out";
 }
 
+TEST(ParseStrategy, ReadsTheSizesOfStages) {
+  Result<Strategy> strategy = parseStrategy("pp=4+2+1,mb=2");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_EQ(strategy->stages, 3);
+  EXPECT_THAT(strategy->stageDevices, ElementsAre(4, 2, 1));
+  EXPECT_TRUE(strategy->isUneven(7));
+  EXPECT_EQ(strategy->text(), "pp=4+2+1,mb=2");
+  strategy = parseStrategy("pp=2");
+  EXPECT_TRUE(strategy->isUneven(3));
+  EXPECT_FALSE(strategy->isUneven(4));
+  strategy = parseStrategy("pp=2+2");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_FALSE(strategy->isUneven(4));
+}
+
 TEST(ParseStrategy, RefusesWhatIsNotOne) {
-  for (const char *text :
-       {"", "dp", "dp=", "=2", "dp=0", "dp=-1", "dp=2,", "dp=2;tp=2", "dp=1e3", "zz=2", "dp=2,dp=2", "pp=0",
-        "pp=2,pp=2", "mb", "pp=65536,dp=65536", "dp=99999999999999999999", "dp=65536,tp=65536", "dp=2 tp=2"}) {
+  for (const char *text : {"",
+                           "dp",
+                           "dp=",
+                           "=2",
+                           "dp=0",
+                           "dp=-1",
+                           "dp=2,",
+                           "dp=2;tp=2",
+                           "dp=1e3",
+                           "zz=2",
+                           "dp=2,dp=2",
+                           "pp=0",
+                           "pp=2,pp=2",
+                           "mb",
+                           "pp=65536,dp=65536",
+                           "dp=99999999999999999999",
+                           "dp=65536,tp=65536",
+                           "dp=2 tp=2",
+                           "pp=4+",
+                           "pp=+3",
+                           "pp=4++3",
+                           "pp=4+0",
+                           "pp=4+x",
+                           "pp=+",
+                           "dp=4+3"}) {
     Result<Strategy> strategy = parseStrategy(text);
     ASSERT_FALSE(strategy) << text;
     EXPECT_THAT(strategy.error().message, HasSubstr("write it like dp=2,tp=4")) << text;

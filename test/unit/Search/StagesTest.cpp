@@ -30,7 +30,12 @@ public:
       problem.held.resize(i + 1, gpipe ? problem.microbatches : std::min<int64_t>(i + 1, problem.microbatches));
     problem.held[0] = gpipe ? problem.microbatches : 1;
     problem.minStages = whole(1, stages);
-    problem.memoryBytes = whole(5, 60);
+    problem.memoryBytes = whole(5, 70);
+    if (whole(0, 5) == 0) {
+      problem.minStages = stages;
+      for (int i = 0; i < stages; ++i)
+        problem.order.push_back(whole(0, places - 1));
+    }
     return problem;
   }
 
@@ -41,6 +46,10 @@ private:
     Place place;
     place.devices = devices;
     place.states = whole(1, 3);
+    if (whole(0, 9) == 0)
+      place.from = whole(0, 2);
+    if (whole(0, 9) == 0)
+      place.to = whole(2, 5);
     for (int kind = 0; kind < kinds; ++kind)
       place.kinds.push_back(table(place.states));
     for (int state = 0; state < place.states; ++state) {
@@ -53,6 +62,8 @@ private:
   LayerTable table(int states) {
     LayerTable table;
     table.workingBytes = whole(0, 3);
+    table.enterSeconds = whole(0, 4) * 0.5;
+    table.enterBytes = whole(0, 2);
     for (int pair = 0; pair < states * states; ++pair) {
       table.ways.emplace_back();
       for (int way = whole(0, 4) == 0 ? 0 : whole(1, 3); way > 0; --way)
@@ -92,11 +103,20 @@ private:
         best = std::min(best, sum + double(problem.microbatches - 1) * slowest);
       return;
     }
-    for (const Place &place : problem.places)
-      if (place.devices <= devices)
-        for (int state = 0; state < place.states; ++state)
-          if (place.enter[state] < kForbidden)
-            inside({&place, stagesLeft, devices - place.devices, sum, slowest}, layer, state, place.enter[state], 0, 0);
+    if (layer == problem.layers())
+      return;
+    int64_t device = problem.devices - devices;
+    for (const Place &place : problem.places) {
+      bool asked = problem.order.empty() ||
+                   &place == &problem.places[problem.order[problem.order.size() - static_cast<size_t>(stagesLeft)]];
+      if (!asked || place.devices > devices || device < place.from || device + place.devices > place.to)
+        continue;
+      const LayerTable &first = place.kinds[kindAt(problem, layer)];
+      for (int state = 0; state < place.states; ++state)
+        if (place.enter[state] < kForbidden)
+          inside({&place, stagesLeft, devices - place.devices, sum, slowest}, layer, state,
+                 place.enter[state] + first.enterSeconds, first.enterBytes, 0);
+    }
   }
 
   struct Around {
@@ -143,7 +163,7 @@ StageProblem equalLayers(int64_t layers, int64_t stages, int64_t microbatches) {
 
 TEST(Stages, CostsWhatTryingEverythingFinds) {
   int solved = 0, infeasible = 0;
-  for (uint32_t seed = 1; seed <= 600; ++seed) {
+  for (uint32_t seed = 1; seed <= 900; ++seed) {
     Drawer drawer(seed);
     StageProblem problem = drawer.problem(5);
     double best = Exhaustive(problem).run();

@@ -122,15 +122,21 @@ def Coll_IndexOp : Coll_Op<"index"> {
 class Coll_Message<string mnemonic> : Op<CollDialect, mnemonic> { let hasVerifier = 1; }
 
 def Coll_SendOp : Coll_Message<"send"> {
-  let summary = "gives the value to the device in the same place of the stage that is `distance` stages later";
-  let description = "Matched by the `coll.recv` of that stage with the same tag; a tag is used once in a program, or once per microbatch.";
-  let arguments = (ins Coll_Tensor:$input, I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch);
+  let summary = "gives the value to the stage that is `distance` stages later";
+  let description = [{
+    Matched by the `coll.recv` of that stage with the same tag; a tag is used once in a program, or once per microbatch. Where all stages have one
+    mesh the device in the same place gets it as it lies. Where each has its own, both ends say what the value is on all devices, `global`, and
+    how it is spread on theirs, `sharding`, which is not partial: each device gets what it holds from those that have it.
+  }];
+  let arguments = (ins Coll_Tensor:$input, I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch,
+                       OptionalAttr<TypeAttr>:$global, OptionalAttr<Shd_ShardingAttr>:$sharding);
   let assemblyFormat = "$input `distance` $distance `tag` $tag attr-dict `:` type($input)";
 }
 
 def Coll_RecvOp : Coll_Message<"recv"> {
-  let summary = "takes the value from the device in the same place of the stage that is `distance` stages earlier";
-  let arguments = (ins I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch);
+  let summary = "takes the value from the stage that is `distance` stages earlier";
+  let arguments = (ins I64Attr:$distance, I64Attr:$tag, OptionalAttr<I64Attr>:$microbatch,
+                       OptionalAttr<TypeAttr>:$global, OptionalAttr<Shd_ShardingAttr>:$sharding);
   let results = (outs Coll_Tensor:$result);
   let assemblyFormat = "`distance` $distance `tag` $tag attr-dict `:` type($result)";
 }

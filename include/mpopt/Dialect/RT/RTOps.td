@@ -74,11 +74,12 @@ def RT_CollectiveOp : RT_Instruction<"collective", (ins RT_CollectiveKind:$kind,
 }
 def RT_CopyOp : RT_Instruction<"copy", (ins)> { let summary = "copies one buffer to another"; }
 
-class RT_Message<string mnemonic> : RT_Instruction<mnemonic, (ins I64Attr:$distance, I64Attr:$tag)> {
+class RT_Message<string mnemonic> : RT_Instruction<mnemonic, (ins I64Attr:$distance, I64Attr:$tag,
+    OptionalAttr<TypeAttr>:$global, OptionalAttr<Shd_ShardingAttr>:$sharding)> {
   let assemblyFormat = "`distance` $distance `tag` $tag `(` $reads `:` type($reads) `)` `->` `(` $writes `:` type($writes) `)` attr-dict";
 }
-def RT_SendOp : RT_Message<"send"> { let summary = "gives its operand to the same device of the stage `distance` stages later"; }
-def RT_RecvOp : RT_Message<"recv"> { let summary = "takes its result from the same device of the stage `distance` stages earlier"; }
+def RT_SendOp : RT_Message<"send"> { let summary = "gives its operand to the stage `distance` stages later; attributes as in coll.send"; }
+def RT_RecvOp : RT_Message<"recv"> { let summary = "takes its result from the stage `distance` stages earlier; attributes as in coll.send"; }
 
 def RT_PortOp : RT_Op<"port"> {
   let summary = "a model input or output: name, global shape, sharding, buffer";

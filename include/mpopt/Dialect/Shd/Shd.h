@@ -21,7 +21,10 @@ namespace mpopt::shd {
 /// Names of the attributes that planning writes (see the dialect's description).
 inline constexpr llvm::StringLiteral kInAttr = "shd.in", kOutAttr = "shd.out", kShardingAttr = "shd.sharding";
 
-/// The mesh of the module around `op`; null when there is none.
+/// On a function or program: the symbol of its mesh, where the module has several.
+inline constexpr llvm::StringLiteral kMeshAttr = "shd.mesh";
+
+/// The mesh that `op`, or the nearest operation around it, names; else the module's first. Null when there is none.
 MeshOp getMesh(mlir::Operation *op);
 
 } // namespace mpopt::shd

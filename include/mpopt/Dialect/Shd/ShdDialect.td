@@ -16,7 +16,8 @@ def ShdDialect : Dialect {
       per operand and result. Where the sharding in which a value is made differs from the one in which it is used,
       partitioning inserts a reshard;
     - in a pipeline the module carries `shd.stages`, each stage being a mesh like the one declared, and operations carry `shd.stage`; one
-      without belongs to every stage that uses it. `shd.microbatches` says how many microbatches a step is made of, `shd.batch_dim`
+      without belongs to every stage that uses it. Stages of different sizes (`shd.stage_devices`) are functions of their own before they are
+      planned, and name their meshes with `shd.mesh`. `shd.microbatches` says how many microbatches a step is made of, `shd.batch_dim`
       on an argument or result of @main which dimension they split: shapes are those of one microbatch.
 
     The dialect knows no operator: operators register their rules through `PartitionInterface`.
