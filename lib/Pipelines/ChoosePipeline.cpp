@@ -51,18 +51,40 @@ private:
   }
 
   /// A single step gains from stages only while several microbatches are under way, and never more than if they cost in proportion what the
-  /// whole batch does.
+  /// whole batch does. Stages of a number are planned only if some number of microbatches could make them win.
   void considerForLatency() {
+    measureWork(chosen->report);
     for (int64_t stages = 2; batch % 2 == 0 && stages <= std::min(options.devices, kMostStages); ++stages) {
-      if (haveOwnMeshes(stages) || !consider(stages, 1))
+      if (haveOwnMeshes(stages) || !mayWin(stages) || !consider(stages, 1))
         continue;
       double pass = tried.back().leastPass;
       for (int64_t count = 2; count <= kMostMicrobatches && batch % count == 0; count *= 2) {
         double share = static_cast<double>(stages + count - 1) / static_cast<double>(stages * count);
-        if (pass * share < kTrifle * leastSeconds())
+        if (std::max(pass * share, leastStep(stages, count)) < kTrifle * leastSeconds())
           consider(stages, count);
       }
     }
+  }
+
+  void measureWork(const planning::PlanReport &report) {
+    for (const planning::OpReport &op : report.ops) {
+      arithmetic += op.arithmeticSeconds;
+      launches += op.launchSeconds;
+    }
+  }
+
+  bool mayWin(int64_t stages) const {
+    for (int64_t count = 1; count <= kMostMicrobatches && batch % count == 0; count *= 2)
+      if (leastStep(stages, count) < kTrifle * leastSeconds())
+        return true;
+    return false;
+  }
+
+  /// Seconds of a step if stages took nothing but the arithmetic of the plan without stages, spread evenly, and the start of each kernel once
+  /// for every microbatch: no traffic, no collectives, no sends.
+  double leastStep(int64_t stages, int64_t count) const {
+    double passes = static_cast<double>(stages + count - 1);
+    return arithmetic * passes / static_cast<double>(count) + launches * passes / static_cast<double>(stages);
   }
 
   double leastSeconds() const {
@@ -154,6 +176,7 @@ private:
   std::optional<ChosenPipeline> chosen;
   bool explained = false; ///< Whether what was chosen is.
   int64_t batch;
+  double arithmetic = 0, launches = 0; ///< Seconds of a step without stages, per device.
 };
 
 } // namespace
