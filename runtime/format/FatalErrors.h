@@ -7,6 +7,10 @@ namespace mpopt::runtime {
 /// without temporary files, instead of a crash. `tool` is a literal.
 void reportFatalErrors(const char *tool);
 
+/// From now on a bad access while memory is used up ends the process as failOutOfMemory does: MLIR does not look at what malloc returns. Any other
+/// crashes as ever.
+void reportBadAccessWithoutMemory();
+
 /// Ends the process in that way because memory has run out. Allocates nothing.
 [[noreturn]] void failOutOfMemory();
 

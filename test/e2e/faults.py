@@ -94,7 +94,7 @@ class Memory(Faults):
         mebi = 1 << 20
         least = next(size for size in range(64 * mebi, 2048 * mebi, 4 * mebi) if starts(size))
         failed = 0
-        steps = [*range(0, 32, 4), *range(40, 800, 40)]
+        steps = [*range(0, 16), *range(16, 32, 4), *range(40, 800, 40)]
         for limit in (least + step * mebi for step in steps):
             with self.subTest(mebibytes=limit // mebi):
                 result = self.limited(resource.RLIMIT_AS, limit)

@@ -15,6 +15,7 @@ using namespace mpopt;
 
 int main(int argc, char **argv) {
   runtime::reportFatalErrors("mpopt");
+  runtime::reportBadAccessWithoutMemory();
   std::set_new_handler(runtime::failOutOfMemory);
   llvm::install_bad_alloc_error_handler([](void *, const char *, bool) { runtime::failOutOfMemory(); });
   CLI::App app{
