@@ -14,8 +14,8 @@ namespace mpopt::search {
 /// What share of the effort one exact elimination may take. Without a memory limit one is
 /// enough; with one, prices and branches take many.
 static constexpr double kSingleShare = 0.5, kPricedShare = 0.05;
-/// Effort for the problem of equal blocks, beside all other. Without a memory limit that is for one elimination, which then is all there is to it.
-static constexpr double kLinkedShare = 0.5, kUnlimitedLinkedShare = 4;
+/// Effort for the problem of equal blocks, beside all other; and where one elimination, which then is all there is to it, solves it.
+static constexpr double kLinkedShare = 0.5, kSolvedLinkedShare = 4;
 /// Numbers in all tables of one elimination (256 MB).
 static constexpr double kTableLimit = 1 << 25;
 
@@ -45,6 +45,16 @@ static Solution finish(const Problem &problem, const Model &model, const Outcome
 static Result<Solution> solveModel(const Problem &problem, const Model &model, const SolveOptions &options,
                                    bool mayLink);
 
+static double workOf(const SolveOptions &options) { return std::max(options.timeLimit, 0.001) * kWorkPerSecond; }
+
+/// The elimination of all variables, if `work` allows as many as the search needs.
+static std::optional<Elimination> planElimination(const Model &model, double work) {
+  std::vector<int32_t> everything(model.variables.size());
+  for (size_t v = 0; v < everything.size(); ++v)
+    everything[v] = int32_t(v);
+  return Elimination::plan(model, everything, (model.room.empty() ? kSingleShare : kPricedShare) * work, kTableLimit);
+}
+
 /// A plan in which equal blocks are solved alike: a small problem, which the search gets to the bottom of.
 static Outcome solveLinked(const Problem &problem, const Model &model, SolveOptions options) {
   Outcome outcome;
@@ -54,7 +64,8 @@ static Outcome solveLinked(const Problem &problem, const Model &model, SolveOpti
   Result<Model> small = reduce(linked->problem);
   if (!small)
     return outcome;
-  options.timeLimit *= small->room.empty() ? kUnlimitedLinkedShare : kLinkedShare;
+  bool solved = small->room.empty() && planElimination(*small, kSolvedLinkedShare * workOf(options));
+  options.timeLimit *= solved ? kSolvedLinkedShare : kLinkedShare;
   Result<Solution> solution = solveModel(linked->problem, *small, options, /*mayLink=*/false);
   if (!solution)
     return outcome;
@@ -73,12 +84,8 @@ static Result<Solution> solveModel(const Problem &problem, const Model &model, c
     outcome.cost = outcome.bound = model.constant;
     return finish(problem, model, outcome);
   }
-  Budget budget{std::max(options.timeLimit, 0.001) * kWorkPerSecond, std::max(options.gap, 0.0)};
-  std::vector<int32_t> everything(model.variables.size());
-  for (size_t v = 0; v < everything.size(); ++v)
-    everything[v] = int32_t(v);
-  double share = model.room.empty() ? kSingleShare : kPricedShare;
-  std::optional<Elimination> all = Elimination::plan(model, everything, share * budget.left, kTableLimit);
+  Budget budget{workOf(options), std::max(options.gap, 0.0)};
+  std::optional<Elimination> all = planElimination(model, budget.left);
   bool isEasy = all && model.room.empty();
   Outcome known = mayLink && !isEasy ? solveLinked(problem, model, options) : Outcome();
   Outcome outcome =
