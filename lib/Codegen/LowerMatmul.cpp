@@ -28,6 +28,23 @@ SmallVector<Value> mpopt::codegen::delinearize(Emitter &e, Value linear, ArrayRe
   return index;
 }
 
+/// A vector of which the first `lanes` lanes are the elements from `index` on along the last dimension, whose stride is 1.
+static Value loadRun(Emitter &e, const View &view, ArrayRef<Value> index, int64_t lanes) {
+  Value linear = e.i64(view.offset);
+  for (auto [i, stride] : llvm::zip_equal(index, view.strides))
+    linear = e.add(linear, e.mul(i, stride));
+  return e.loadPartial(view.pointer, view.element, linear, lanes, e.target.vectorWidth());
+}
+
+/// The output that can hold unfinished sums of `product` until its own elements take their place.
+static const Kernel::Output *memoryForSums(const Kernel &kernel, Value product, Type sums) {
+  auto *found = llvm::find_if(kernel.outputs, [&](const Kernel::Output &output) {
+    return output.view.element == sums && output.view.strides.back() == 1 &&
+           tensorType(output.value).getShape() == tensorType(product).getShape();
+  });
+  return found == kernel.outputs.end() ? nullptr : found;
+}
+
 LogicalResult mpopt::codegen::lowerPackedMatmul(Kernel &kernel, nn::PackedMatmulOp op) {
   Emitter &e = kernel.e;
   Evaluator &ev = kernel.ev;
@@ -45,20 +62,27 @@ LogicalResult mpopt::codegen::lowerPackedMatmul(Kernel &kernel, nn::PackedMatmul
   product.longFinish = hasLongEpilogue(op);
   if (product.panel % e.target.vectorWidth() || product.panel > 8 * e.target.vectorWidth())
     return op.emitOpError("panel width ") << product.panel << " does not suit " << e.target.cpu;
-  product.lhs = [&](Value row, Value k) {
+  auto indexOf = [&](Value row, Value last) {
     SmallVector<Value> index = delinearize(e, row, rowShape);
-    index.push_back(k);
-    return ev.load(*left, Place::element(index));
+    index.push_back(last);
+    return index;
   };
+  product.lhs = [&](Value row, Value k) { return ev.load(*left, Place::element(indexOf(row, k))); };
   product.rhs = [&](Value p, Value, int64_t offset, Value k, int64_t) {
     Value value = ev.load(*right, Place::run({p, k, e.i64(offset)}, e.target.vectorWidth()));
     return value;
   };
   product.finish = [&](Value row, Value column, int64_t lanes, Value sums) {
-    SmallVector<Value> index = delinearize(e, row, rowShape);
-    index.push_back(column);
-    kernel.write(op.getResult(), Place::run(index, lanes), sums);
+    kernel.write(op.getResult(), Place::run(indexOf(row, column), lanes), sums);
   };
+  if (const Kernel::Output *kept = memoryForSums(kernel, op.getResult(), product.type)) {
+    product.keep = [&, kept](Value row, Value column, int64_t lanes, Value sums) {
+      ev.store(sums, kept->view, Place::run(indexOf(row, column), lanes));
+    };
+    product.kept = [&, kept](Value row, Value column, int64_t lanes) {
+      return loadRun(e, kept->view, indexOf(row, column), lanes);
+    };
+  }
   emitProduct(e, product);
   return success();
 }
@@ -96,12 +120,8 @@ struct RightMatrix {
       return e.load(panelBuffer, type, e.add(e.mul(k, panel), e.i64(offset)), width);
     SmallVector<Value> index(batch);
     index.append({k, e.add(start, e.i64(offset))});
-    if (view && view->strides.back() == 1) {
-      Value linear = e.i64(view->offset);
-      for (auto [i, stride] : llvm::zip_equal(index, view->strides))
-        linear = e.add(linear, e.mul(i, stride));
-      return e.loadPartial(view->pointer, view->element, linear, lanes, width);
-    }
+    if (view && view->strides.back() == 1)
+      return loadRun(e, *view, index, lanes);
     kernel.ev.fresh();
     Value run = e.splat(kernel.ev.at(value, Place::run(index, lanes)), lanes);
     SmallVector<Value> all;

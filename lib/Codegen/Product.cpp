@@ -16,6 +16,9 @@ struct ProductEmitter {
   const Product &p;
   int64_t width = e.target.vectorWidth();
   Value tile; // stack memory for long finishes
+  // The part of the depth that is summed now.
+  Value from = nullptr, to = nullptr;
+  bool isFirst = true, isLast = true;
 
   ProductEmitter(Emitter &e, const Product &product) : e(e), p(product) {}
 
@@ -30,9 +33,15 @@ struct ProductEmitter {
 
   void block(const Panel &panel, Value row, int64_t rows);
   void finishBlock(const Panel &panel, Value row, int64_t rows, ArrayRef<Value> sums);
-  void rowBlocks(const Panel &panel, Value from, int64_t rows);
-  void panels(Value from, int64_t rows);
+  void rowBlocks(const Panel &panel, Value first, int64_t rows);
+  void panels(Value first, int64_t rows);
+  void part(Value begin, int64_t depth, bool first, bool last);
+  int64_t blockRows(int64_t depth) const;
+  void all();
 };
+
+/// Depth of one part of a deep product.
+constexpr int64_t kPartDepth = 768;
 
 } // namespace
 
@@ -44,9 +53,10 @@ void ProductEmitter::block(const Panel &panel, Value row, int64_t rows) {
   for (int64_t i = 0; i < rows; ++i)
     for (int64_t j = 0; j < count; ++j) {
       Value column = e.add(panel.start, e.i64(j * width));
-      start.push_back(p.init ? p.init(e.add(row, e.i64(i)), column, lanes(panel, j)) : e.constant(type, 0));
+      auto init = isFirst ? p.init : p.kept;
+      start.push_back(init ? init(e.add(row, e.i64(i)), column, lanes(panel, j)) : e.constant(type, 0));
     }
-  SmallVector<Value> sums = e.loop(0, p.depth, 1, start, [&](Value k, ValueRange carried) {
+  SmallVector<Value> sums = e.loop(from, to, 1, start, [&](Value k, ValueRange carried) {
     SmallVector<Value> right, next;
     for (int64_t j = 0; j < count; ++j)
       right.push_back(p.rhs(panel.number, panel.start, j * width, k, lanes(panel, j)));
@@ -63,9 +73,10 @@ void ProductEmitter::block(const Panel &panel, Value row, int64_t rows) {
 void ProductEmitter::finishBlock(const Panel &panel, Value row, int64_t rows, ArrayRef<Value> sums) {
   int64_t count = vectors(panel);
   auto finish = [&](Value at, int64_t j, Value sum) {
-    p.finish(at, e.add(panel.start, e.i64(j * width)), lanes(panel, j), e.firstLanes(sum, lanes(panel, j)));
+    (isLast ? p.finish : p.keep)(at, e.add(panel.start, e.i64(j * width)), lanes(panel, j),
+                                 e.firstLanes(sum, lanes(panel, j)));
   };
-  if (!p.longFinish) {
+  if (!p.longFinish || !isLast) {
     for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < count; ++j)
         finish(e.add(row, e.i64(i)), j, sums[i * count + j]);
@@ -81,21 +92,21 @@ void ProductEmitter::finishBlock(const Panel &panel, Value row, int64_t rows, Ar
   });
 }
 
-void ProductEmitter::rowBlocks(const Panel &panel, Value from, int64_t rows) {
+void ProductEmitter::rowBlocks(const Panel &panel, Value first, int64_t rows) {
   int64_t step = std::min(rows, e.target.blockRows(vectors(panel)));
   if (p.rowCount)
-    return e.loop(from, p.rowCount, step, [&](Value row) { block(panel, row, step); });
+    return e.loop(first, p.rowCount, step, [&](Value row) { block(panel, row, step); });
   int64_t whole = rows / step * step;
-  e.loop(from, e.add(from, e.i64(whole)), step, [&](Value row) { block(panel, row, step); });
+  e.loop(first, e.add(first, e.i64(whole)), step, [&](Value row) { block(panel, row, step); });
   if (whole < rows)
-    block(panel, e.add(from, e.i64(whole)), rows - whole);
+    block(panel, e.add(first, e.i64(whole)), rows - whole);
 }
 
-void ProductEmitter::panels(Value from, int64_t rows) {
+void ProductEmitter::panels(Value first, int64_t rows) {
   auto one = [&](const Panel &panel) {
     if (p.preparePanel)
       p.preparePanel(panel.number, panel.start, panel.columns);
-    rowBlocks(panel, from, rows);
+    rowBlocks(panel, first, rows);
   };
   int64_t whole = p.columns / p.panel;
   e.loop(0, whole, 1, [&](Value number) { one({number, e.mul(number, p.panel), p.panel}); });
@@ -103,18 +114,43 @@ void ProductEmitter::panels(Value from, int64_t rows) {
     one({e.i64(whole), e.i64(whole * p.panel), p.columns - whole * p.panel});
 }
 
+/// Rows of a left matrix of `depth` columns that stay in the cache while all panels pass.
+int64_t ProductEmitter::blockRows(int64_t depth) const {
+  int64_t step = e.target.blockRows(p.panel / width), rowBytes = depth * elementBytes(p.type);
+  return std::max<int64_t>(1, p.lhsBlockBytes / rowBytes / step) * step;
+}
+
+/// Sums over `depth` from `begin`, for all rows and columns.
+void ProductEmitter::part(Value begin, int64_t depth, bool first, bool last) {
+  from = begin;
+  to = e.add(begin, e.i64(depth));
+  isFirst = first;
+  isLast = last;
+  int64_t block = blockRows(depth);
+  if (p.rowCount || p.rows <= 2 * block)
+    return panels(e.i64(0), p.rows);
+  int64_t whole = p.rows / block * block;
+  e.loop(0, whole, block, [&](Value row) { panels(row, block); });
+  if (whole < p.rows)
+    panels(e.i64(whole), p.rows - whole);
+}
+
+/// A left matrix larger than the cache is cut into blocks of rows that each stay there for all panels; each reads the whole right matrix again.
+/// Where the depth is why blocks are short, it is cut first.
+void ProductEmitter::all() {
+  bool isCut = p.keep && !p.rowCount && p.rows > 2 * blockRows(p.depth);
+  int64_t parts = isCut ? std::max<int64_t>(1, (p.depth + kPartDepth / 2) / kPartDepth) : 1;
+  if (parts == 1)
+    return part(e.i64(0), p.depth, true, true);
+  int64_t depth = p.depth / parts, begin = depth * (parts - 1);
+  part(e.i64(0), depth, true, false);
+  e.loop(depth, begin, depth, [&](Value at) { part(at, depth, false, false); });
+  part(e.i64(begin), p.depth - begin, false, true);
+}
+
 void mpopt::codegen::emitProduct(Emitter &e, const Product &product) {
   ProductEmitter emitter(e, product);
-  int64_t width = e.target.vectorWidth(), vectors = product.panel / width, step = e.target.blockRows(vectors);
   if (product.longFinish)
-    emitter.tile = e.stack(product.type, 32 * width);
-  // A left matrix larger than the cache is cut into blocks of rows that each stay there for all panels.
-  int64_t rowBytes = product.depth * elementBytes(product.type);
-  int64_t block = std::max<int64_t>(1, product.lhsBlockBytes / rowBytes / step) * step;
-  if (product.rowCount || product.rows <= 2 * block)
-    return emitter.panels(e.i64(0), product.rows);
-  int64_t whole = product.rows / block * block;
-  e.loop(0, whole, block, [&](Value from) { emitter.panels(from, block); });
-  if (whole < product.rows)
-    emitter.panels(e.i64(whole), product.rows - whole);
+    emitter.tile = e.stack(product.type, 32 * e.target.vectorWidth());
+  emitter.all();
 }

@@ -21,6 +21,10 @@ struct Product {
   std::function<mlir::Value(mlir::Value row, mlir::Value column, int64_t lanes)> init;
   /// Takes finished sums of (row, column ..): `lanes` lanes.
   std::function<void(mlir::Value row, mlir::Value column, int64_t lanes, mlir::Value sums)> finish;
+  /// When given, memory for unfinished sums of (row, column ..): `keep` stores them, `kept` loads them into a whole vector. A deep product
+  /// whose left matrix exceeds the cache then goes through the depth in parts, and reads the right matrix less often.
+  std::function<void(mlir::Value row, mlir::Value column, int64_t lanes, mlir::Value sums)> keep;
+  std::function<mlir::Value(mlir::Value row, mlir::Value column, int64_t lanes)> kept;
   /// Whether `finish` is long code: then the sums go through the stack and it stands in a loop instead of once per register.
   bool longFinish = false;
   /// When given, the number of rows, which is known only when the kernel runs: `rows` is the most that there can be, and `lhs` and

@@ -95,6 +95,19 @@ TEST(Product, ManyRows) {
         {.low = -0.3, .high = 0.3});
 }
 
+TEST(Product, DeepOnesInParts) {
+  for (int64_t depth : {1536, 2311})
+    for (const std::string end : {"transpose", "gelu"}) {
+      std::string x = shape({2, 130, depth}), w = shape({1, depth, 48}), y = shape({2, 130, 37}),
+                  result = end == "gelu" ? y : shape({2, 37, 130});
+      check("func.func @k(%x: " + x + ", %w: " + w + ", %r: " + y + ") -> " + result +
+                " { %0 = nn.packed_matmul %x, %w {n = 37 : i64} : " + x + ", " + w + " %1 = nn.add %0, %r : " + y +
+                ", " + y + (end == "gelu" ? " %2 = nn.gelu %1 : " + y : " %2 = nn.transpose %1 [0, 2, 1] : " + y) +
+                " return %2 : " + result + " }",
+            {.low = -0.1, .high = 0.1});
+    }
+}
+
 static std::string attention(const std::string &attributes, const std::string &mask, int64_t heads, int64_t kvHeads,
                              int64_t queries, int64_t keys, int64_t depth, int64_t valueDepth,
                              const std::string &element = "f32") {
