@@ -55,13 +55,12 @@ Status LoadedPlan::mapSources(const std::string &folder) {
 
 std::span<const std::byte> LoadedPlan::weightSlice(size_t rank, size_t index) const {
   const plan::WeightSlice &slice = *items(items(plan().ranks())[rank]->weights())[index];
-  return slice.bytes() == 0 ? std::span<const std::byte>() : weights.span().subspan(slice.offset(), slice.bytes());
+  return slice.bytes() == 0 ? Mapping().span() : weights.span().subspan(slice.offset(), slice.bytes());
 }
 
 std::span<const std::byte> LoadedPlan::source(size_t index) const {
   const plan::Source &source = *items(plan().sources())[index];
-  return source.bytes() == 0 ? std::span<const std::byte>()
-                             : sources[index].span().subspan(source.offset(), source.bytes());
+  return sources[index].span().subspan(source.offset(), source.bytes());
 }
 
 uint64_t LoadedPlan::weightBytes(size_t rank) const {

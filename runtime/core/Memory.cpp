@@ -10,6 +10,8 @@
 
 namespace mpopt::runtime {
 
+alignas(64) std::byte Mapping::nowhere[64];
+
 Mapping::Mapping(Mapping &&other) noexcept { *this = std::move(other); }
 
 Mapping &Mapping::operator=(Mapping &&other) noexcept {

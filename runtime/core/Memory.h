@@ -25,12 +25,14 @@ public:
   /// Zero-filled memory of this process alone.
   static Result<Mapping> priv(uint64_t bytes);
 
-  std::byte *data() const { return start; }
+  /// Never null, so that no bytes can be copied from and to an empty one, too.
+  std::byte *data() const { return start ? start : nowhere; }
   uint64_t size() const { return bytes; }
-  std::span<const std::byte> span() const { return {start, bytes}; }
+  std::span<const std::byte> span() const { return {data(), bytes}; }
 
 private:
   static Result<Mapping> anonymous(uint64_t bytes, int flags);
+  static std::byte nowhere[];
   std::byte *start = nullptr;
   uint64_t bytes = 0;
 };

@@ -1,4 +1,5 @@
 #include "core/Verify.h"
+#include "core/VerifyAlignment.h"
 #include "core/VerifyCollective.h"
 #include "format/Messages.h"
 
@@ -51,6 +52,8 @@ private:
   }
 
   void verifyFrame() {
+    if (!expect(isAligned(plan), "some of its numbers are not aligned"))
+      return;
     expect(text(plan.target()) == "cpu", "its target '" + std::string(text(plan.target())) + "' is unknown");
     expect(items(plan.ranks()).size() > 0, "it has no ranks");
     expect(items(plan.ranks()).size() <= kMaxRanks, "it has more than " + std::to_string(kMaxRanks) + " ranks");

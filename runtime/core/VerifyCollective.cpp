@@ -40,8 +40,9 @@ bool haloFits(const plan::Collective &call, std::span<const int64_t> source, std
     return false;
   // A window far outside the group would overflow positions; no real halo is that long.
   constexpr int64_t kFar = int64_t(1) << 40;
-  if (std::abs(call.low()) > kFar || std::abs(call.high()) > kFar)
-    return false;
+  for (int64_t reach : {call.low(), call.high()})
+    if (reach < -kFar || reach > kFar)
+      return false;
   std::vector<int64_t> expected(source.begin(), source.end());
   expected[call.dim()] = sum;
   return std::ranges::equal(expected, result);

@@ -158,6 +158,13 @@ std::vector<Bad> badPlans() {
          reduction(plan).kind = plan::CollectiveKind::all_gather;
          reduction(plan).dim = 5;
        }},
+      {"halo over 2 ranks cannot make [1, 63] of [1, 64]",
+       [](Plan &plan) { // the smallest number has no absolute value
+         call(plan, 1).reads = {0};
+         reduction(plan).kind = plan::CollectiveKind::halo;
+         reduction(plan).dim = 1, reduction(plan).low = INT64_MIN, reduction(plan).high = INT64_MAX;
+         buffer(plan, 1).shape = {1, 63};
+       }},
       {"larger than its operand",
        [](Plan &plan) {
          buffer(plan, 1).shape = {1, 16};
@@ -179,6 +186,36 @@ TEST(PlanFileTest, verifierRefuses) {
     bad.change(maker.plan);
     ASSERT_TRUE(writePlan(path, maker.plan));
     EXPECT_THAT(errorOf(path), HasSubstr(bad.message));
+  }
+}
+
+/// `plan`, as bytes, with its first buffer's shape copied to the end, `shift` bytes behind where it would be aligned.
+std::vector<uint8_t> withMovedShape(const Plan &plan, size_t shift) {
+  flatbuffers::FlatBufferBuilder builder;
+  plan::FinishPlanBuffer(builder, plan::Plan::Pack(builder, &plan));
+  std::vector<uint8_t> bytes(builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize());
+  const plan::Buffer *buffer = items(items(plan::GetPlan(bytes.data())->programs())[0]->buffers())[0];
+  const auto *shape = reinterpret_cast<const uint8_t *>(buffer->shape());
+  std::vector<uint8_t> copy(shape, shape + sizeof(uint32_t) + buffer->shape()->size() * sizeof(int64_t));
+  size_t field = reinterpret_cast<const uint8_t *>(buffer) - bytes.data() +
+                 reinterpret_cast<const flatbuffers::Table *>(buffer)->GetOptionalFieldOffset(plan::Buffer::VT_SHAPE);
+  size_t to = (bytes.size() + 7) / 8 * 8 + sizeof(uint32_t) + shift;
+  bytes.resize(to);
+  bytes.insert(bytes.end(), copy.begin(), copy.end());
+  flatbuffers::WriteScalar(bytes.data() + field, static_cast<uint32_t>(to - field));
+  return bytes;
+}
+
+TEST(PlanFileTest, numbersThatAreNotAlignedAreRefused) {
+  PlanMaker maker = small();
+  maker.write(); // takes the kernels into the plan
+  for (size_t shift : {0, 4}) {
+    std::vector<uint8_t> bytes = withMovedShape(maker.plan, shift);
+    flatbuffers::Verifier verifier(bytes.data(), bytes.size());
+    ASSERT_TRUE(plan::VerifyPlanBuffer(verifier));
+    Status status = verifyPlan(*plan::GetPlan(bytes.data()));
+    EXPECT_EQ(status ? "" : status.error().message,
+              shift == 0 ? "" : "the plan is not valid: some of its numbers are not aligned");
   }
 }
 

@@ -100,7 +100,7 @@ uint32_t PlanMaker::view(uint32_t buffer, std::vector<int64_t> shape) {
 uint32_t PlanMaker::weights(std::vector<int64_t> shape, const std::vector<float> &values) {
   uint64_t offset = weightBytes.size(), bytes = values.size() * sizeof(float);
   weightBytes.resize(offset + (bytes + 63) / 64 * 64);
-  std::memcpy(weightBytes.data() + offset, values.data(), bytes);
+  std::ranges::copy(std::as_bytes(std::span(values)), weightBytes.begin() + static_cast<std::ptrdiff_t>(offset));
   for (auto &rank : plan.ranks) {
     rank->weights.push_back(std::make_unique<plan::WeightSliceT>());
     rank->weights.back()->offset = offset;

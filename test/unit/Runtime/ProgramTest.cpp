@@ -163,6 +163,35 @@ TEST(ProgramTest, initInstructionsMakeWeights) {
   EXPECT_THAT(runPlan(path, {}).error().message, testing::HasSubstr("data.bin' has 5 bytes"));
 }
 
+/// Empty tensors lie nowhere: their arena, weights and sources have no bytes.
+TEST(ProgramTest, emptyTensorsPass) {
+  PlanMaker maker(2);
+  uint32_t x = maker.work({1, 0}), y = maker.work({1, 0}), all = maker.work({2, 0}), both = maker.groups({{0, 1}});
+  uint32_t weight = maker.weights({1, 0}, {}), made = maker.weights({1, 0}, {}), source = maker.work({1, 0});
+  maker.program().buffers[source]->space = plan::Space::source;
+  maker.plan.sources.push_back(std::make_unique<plan::SourceT>());
+  maker.plan.sources[0]->file = "data.bin";
+  maker.copy(source, made);
+  maker.program().init = std::move(maker.program().instructions);
+  maker.program().instructions.clear();
+  for (uint32_t from : {x, weight, made})
+    maker.copy(from, y);
+  for (CollectiveKind kind : {CollectiveKind::all_reduce, CollectiveKind::permute, CollectiveKind::reduce_scatter})
+    maker.collective(kind, both, x, y).permutation = {1, 0};
+  maker.collective(CollectiveKind::all_gather, both, x, all);
+  maker.collective(CollectiveKind::all_to_all, both, all, y).split_dim = 1;
+  maker.collective(CollectiveKind::halo, both, x, y).dim = 1;
+  maker.input("x", {static_cast<int32_t>(x)});
+  maker.output("y", {static_cast<int32_t>(y)});
+  std::string path = maker.write();
+  std::ofstream(testFolder() + "/data.bin");
+  for (bool processes : {false, true}) {
+    auto outputs = runPlan(path, {makeTensor(plan::DType::f32, {2, 0}, {})}, processes, 2);
+    ASSERT_TRUE(outputs) << outputs.error().message;
+    EXPECT_EQ((*outputs)[0].shape, (std::vector<int64_t>{2, 0}));
+  }
+}
+
 TEST(ProgramTest, nothingIsAllocatedAfterLoad) {
   // Only in sanitizer builds, where malloc is the sanitizer's own and cannot be replaced by one that counts; ordinary builds run it.
   if (kSanitized)
