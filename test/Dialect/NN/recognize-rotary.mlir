@@ -82,3 +82,80 @@ func.func @halves_backwards(%x: tensor<2x3x4x8xf32>, %cos: tensor<1x1x4x4xf32>, 
   %6 = nn.concat %2, %5 {axis = 3 : i64} : tensor<2x3x4x4xf32>, tensor<2x3x4x4xf32>
   return %6 : tensor<2x3x4x8xf32>
 }
+
+// Neighbours as pairs, with angles that are repeated one by one.
+// CHECK-LABEL: @neighbours
+// CHECK-NEXT: %[[C:.*]] = nn.reshape %arg1 : tensor<2x3x2xf32> -> tensor<2x3x1x2xf32>
+// CHECK-NEXT: %[[S:.*]] = nn.reshape %arg2 : tensor<2x3x2xf32> -> tensor<2x3x1x2xf32>
+// CHECK-NEXT: %[[Y:.*]] = nn.rotary %arg0, %[[C]], %[[S]] {interleaved} : tensor<2x3x5x4xf32>
+// CHECK-NEXT: return %[[Y]]
+func.func @neighbours(%x: tensor<2x3x5x4xf32>, %cos: tensor<2x3x2xf32>, %sin: tensor<2x3x2xf32>) -> tensor<2x3x5x4xf32> {
+  %c0 = nn.reshape %cos : tensor<2x3x2xf32> -> tensor<2x3x1x2x1x1xf32>
+  %c1 = nn.broadcast %c0 : tensor<2x3x1x2x1x1xf32> -> tensor<2x3x1x2x2x1xf32>
+  %c2 = nn.reshape %c1 : tensor<2x3x1x2x2x1xf32> -> tensor<2x3x1x4xf32>
+  %s0 = nn.reshape %sin : tensor<2x3x2xf32> -> tensor<2x3x1x2x1xf32>
+  %s1 = nn.concat %s0, %s0 {axis = 4 : i64} : tensor<2x3x1x2x1xf32>, tensor<2x3x1x2x1xf32>
+  %s2 = nn.reshape %s1 : tensor<2x3x1x2x2xf32> -> tensor<2x3x1x4xf32>
+  %even = nn.slice %x [0, 0, 0, 0] [2, 3, 5, 2] [1, 1, 1, 2] : tensor<2x3x5x4xf32>
+  %odd = nn.slice %x [0, 0, 0, 1] [2, 3, 5, 2] [1, 1, 1, 2] : tensor<2x3x5x4xf32>
+  %neg = nn.neg %odd : tensor<2x3x5x2xf32>
+  %a = nn.reshape %neg : tensor<2x3x5x2xf32> -> tensor<2x3x5x2x1xf32>
+  %b = nn.reshape %even : tensor<2x3x5x2xf32> -> tensor<2x3x5x2x1xf32>
+  %j = nn.concat %a, %b {axis = 4 : i64} : tensor<2x3x5x2x1xf32>, tensor<2x3x5x2x1xf32>
+  %r = nn.reshape %j : tensor<2x3x5x2x2xf32> -> tensor<2x3x5x4xf32>
+  %p = nn.mul %x, %c2 : tensor<2x3x5x4xf32>, tensor<2x3x1x4xf32>
+  %q = nn.mul %r, %s2 : tensor<2x3x5x4xf32>, tensor<2x3x1x4xf32>
+  %y = nn.add %p, %q : tensor<2x3x5x4xf32>, tensor<2x3x5x4xf32>
+  return %y : tensor<2x3x5x4xf32>
+}
+
+// Neighbours that turn, but with angles for halves.
+// CHECK-LABEL: @neighbours_by_halves
+// CHECK-NOT: nn.rotary
+// CHECK: return
+func.func @neighbours_by_halves(%x: tensor<3x4xf32>, %cos: tensor<3x2xf32>) -> tensor<3x4xf32> {
+  %c = nn.concat %cos, %cos {axis = 1 : i64} : tensor<3x2xf32>, tensor<3x2xf32>
+  %even = nn.slice %x [0, 0] [3, 2] [1, 2] : tensor<3x4xf32>
+  %odd = nn.slice %x [0, 1] [3, 2] [1, 2] : tensor<3x4xf32>
+  %neg = nn.neg %odd : tensor<3x2xf32>
+  %a = nn.reshape %neg : tensor<3x2xf32> -> tensor<3x2x1xf32>
+  %b = nn.reshape %even : tensor<3x2xf32> -> tensor<3x2x1xf32>
+  %j = nn.concat %a, %b {axis = 2 : i64} : tensor<3x2x1xf32>, tensor<3x2x1xf32>
+  %r = nn.reshape %j : tensor<3x2x2xf32> -> tensor<3x4xf32>
+  %p = nn.mul %x, %c : tensor<3x4xf32>, tensor<3x4xf32>
+  %q = nn.mul %r, %c : tensor<3x4xf32>, tensor<3x4xf32>
+  %y = nn.add %p, %q : tensor<3x4xf32>, tensor<3x4xf32>
+  return %y : tensor<3x4xf32>
+}
+
+// The parts of a complex product, side by side.
+// CHECK-LABEL: @complex
+// CHECK-NEXT: %[[Y:.*]] = nn.rotary %arg0, %arg1, %arg2 {interleaved} : tensor<3x4xf32>, tensor<3x2xf32>, tensor<3x2xf32>
+// CHECK-NEXT: return %[[Y]]
+func.func @complex(%x: tensor<3x4xf32>, %cos: tensor<3x2xf32>, %sin: tensor<3x2xf32>) -> tensor<3x4xf32> {
+  %a = nn.slice %x [0, 0] [3, 2] [1, 2] : tensor<3x4xf32>
+  %b = nn.slice %x [0, 1] [3, 2] [1, 2] : tensor<3x4xf32>
+  %0 = nn.mul %a, %cos : tensor<3x2xf32>, tensor<3x2xf32>
+  %1 = nn.mul %b, %sin : tensor<3x2xf32>, tensor<3x2xf32>
+  %2 = nn.sub %0, %1 : tensor<3x2xf32>, tensor<3x2xf32>
+  %3 = nn.mul %a, %sin : tensor<3x2xf32>, tensor<3x2xf32>
+  %4 = nn.mul %b, %cos : tensor<3x2xf32>, tensor<3x2xf32>
+  %5 = nn.add %3, %4 : tensor<3x2xf32>, tensor<3x2xf32>
+  %6 = nn.reshape %2 : tensor<3x2xf32> -> tensor<3x2x1xf32>
+  %7 = nn.reshape %5 : tensor<3x2xf32> -> tensor<3x2x1xf32>
+  %8 = nn.concat %6, %7 {axis = 2 : i64} : tensor<3x2x1xf32>, tensor<3x2x1xf32>
+  %9 = nn.reshape %8 : tensor<3x2x2xf32> -> tensor<3x4xf32>
+  return %9 : tensor<3x4xf32>
+}
+
+// Only the first elements turn.
+// CHECK-LABEL: @partial
+// CHECK-NEXT: %[[Y:.*]] = nn.rotary %arg0, %arg1, %arg1 : tensor<3x10xf32>, tensor<3x2xf32>, tensor<3x2xf32>
+// CHECK-NEXT: return %[[Y]]
+func.func @partial(%x: tensor<3x10xf32>, %cos: tensor<3x2xf32>) -> tensor<3x10xf32> {
+  %first = nn.slice %x [0, 0] [3, 4] [1, 1] : tensor<3x10xf32>
+  %rest = nn.slice %x [0, 4] [3, 6] [1, 1] : tensor<3x10xf32>
+  %turned = nn.rotary %first, %cos, %cos : tensor<3x4xf32>, tensor<3x2xf32>, tensor<3x2xf32>
+  %y = nn.concat %turned, %rest {axis = 1 : i64} : tensor<3x4xf32>, tensor<3x6xf32>
+  return %y : tensor<3x10xf32>
+}

@@ -45,7 +45,7 @@ def RecognizeActivations : Pass<"mpopt-recognize-activations", "::mlir::func::Fu
 }
 
 def RecognizeRotary : Pass<"mpopt-recognize-rotary", "::mlir::func::FuncOp"> {
-  let summary = "Turns rotary embeddings written by halves, also with doubled angles, into nn.rotary";
+  let summary = "Turns rotary embeddings of halves or neighbours, also with doubled angles or of some elements, into nn.rotary";
   let description = [{
     ```mlir
     %r = nn.concat -second half of %x, first half of %x; %y = %x * cos(concat(%a, %a)) + %r * sin(concat(%a, %a))
