@@ -61,6 +61,7 @@ private:
   bool isInit(Operation *op);
   bool canAppend(Operation *op, Value operand, Id group);
   bool compatible(Id a, Id b);
+  bool readsElsewhere(Id reader, Id group);
   bool reaches(Id from, Id to, bool indirectly);
   void merge(Id into, Id other);
   void add(Id group, Operation *op) {
@@ -152,6 +153,17 @@ bool Grouping::compatible(Id a, Id b) {
   return isRowAnchor(x) && isRowAnchor(y) && rowAxis(x) == rowAxis(y);
 }
 
+/// Whether `reader` needs elements of what the anchor of `group` computes at other places than its own: the anchor gives one place
+/// at a time.
+bool Grouping::readsElsewhere(Id reader, Id group) {
+  return groups[group].anchor && llvm::any_of(groups[reader].ops, [&](Operation *op) {
+           return !isElementwise(op) && !isRowAnchor(op) && llvm::any_of(op->getOperands(), [&](Value operand) {
+             Operation *def = operand.getDefiningOp();
+             return def && groupOf.lookup(def) == group;
+           });
+         });
+}
+
 void Grouping::merge(Id into, Id other) {
   for (Operation *op : groups[other].ops)
     add(into, op);
@@ -192,7 +204,8 @@ void Grouping::place(Operation *op) {
     if (isRow && groups[id].anchor && !isRowAnchor(groups[id].anchor))
       fits = false;
     for (Id other : taken)
-      fits = fits && !reaches(id, other, true) && !reaches(other, id, true);
+      fits = fits && !reaches(id, other, true) && !reaches(other, id, true) && !readsElsewhere(id, other) &&
+             !readsElsewhere(other, id);
     for (Id other : operandGroups)
       if (other != id && !llvm::is_contained(taken, other))
         fits = fits && !reaches(other, id, false);

@@ -131,3 +131,25 @@ func.func @main(%x: tensor<4x8xf32>, %w: tensor<3x8x16xf32>) -> tensor<4x16xf32>
   %1 = nn.expert_matmul %x, %w[%0] : tensor<4x8xf32>, tensor<3x8x16xf32>, tensor<4xi32>
   return %1 : tensor<4x16xf32>
 }
+
+// -----
+
+// Rows that others read at other places are computed before: a kernel of rows has one row at a time.
+// CHECK-LABEL: func.func private @kernel_0
+// CHECK: nn.layer_norm
+// CHECK-NOT: nn.pad
+// CHECK-LABEL: func.func private @kernel_1
+// CHECK: nn.pad
+// CHECK: nn.mul
+// CHECK-LABEL: func.func @main
+// CHECK: call @kernel_0
+// CHECK: call @kernel_1
+// CHECK-NEXT: return
+func.func @main(%x: tensor<2x6x32xf32>, %a: tensor<32xf32>, %b: tensor<32xf32>) -> tensor<2x6x32xf32> {
+  %0 = nn.layer_norm %x scale %a : tensor<32xf32> {axis = 2 : i64, epsilon = 1.0e-05 : f64} : tensor<2x6x32xf32>
+  %1 = nn.pad %0 [0, 1, 0] [0, -1, 0] : tensor<2x6x32xf32>
+  %2 = nn.mul %0, %a : tensor<2x6x32xf32>, tensor<32xf32>
+  %3 = nn.mul %1, %b : tensor<2x6x32xf32>, tensor<32xf32>
+  %4 = nn.add %2, %3 : tensor<2x6x32xf32>, tensor<2x6x32xf32>
+  return %4 : tensor<2x6x32xf32>
+}
