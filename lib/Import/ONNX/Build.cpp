@@ -112,6 +112,11 @@ Value Build::layerNorm(Value x, Value scale, Value bias, int64_t axis, double ep
   return makeAll<nn::LayerNormOp>(operands, attributes, {1, scale ? 1 : 0, bias ? 1 : 0}).front();
 }
 
+Value Build::pack(ArrayRef<Value> elements) {
+  auto type = TupleType::get(builder.getContext(), ValueRange(elements).getTypes());
+  return UnrealizedConversionCastOp::create(builder, loc, type, elements).getResult(0);
+}
+
 Value Build::splat(double value, Type element, ArrayRef<int64_t> shape) {
   RankedTensorType type = tensor(shape, element);
   if (!type)

@@ -56,6 +56,9 @@ public:
   Value mean(Value x, ArrayRef<int64_t> axes, bool keepDims);
   Value layerNorm(Value x, Value scale, Value bias, int64_t axis, double epsilon, bool rms);
 
+  /// Elements as a sequence: one value that stands for them, see LowerSequences.cpp.
+  Value pack(ArrayRef<Value> elements);
+
   /// A constant of one value everywhere.
   Value splat(double value, Type element, ArrayRef<int64_t> shape = {});
   /// A scalar of x's element type.

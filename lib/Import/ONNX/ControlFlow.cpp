@@ -10,7 +10,7 @@ static constexpr int64_t kMaxSteps = 4096;
 
 LogicalResult Importer::importIf(const proto::NodeProto &node, Location loc, Scope &scope) {
   Value condition = node.input_size() == 1 ? scope.lookup(node.input(0)) : Value();
-  auto known = condition ? Node::constantIntsOf(condition) : std::nullopt;
+  auto known = condition && !isSequence(condition) ? Node::constantIntsOf(condition) : std::nullopt;
   if (!known || known->size() != 1)
     return emitError(loc) << "the condition of ONNX operator If depends on the model's inputs, which is not supported"
                           << kExportAnew;
@@ -52,6 +52,8 @@ LogicalResult Importer::importLoop(const proto::NodeProto &node, Location loc, S
     return i < node.input_size() && !node.input(i).empty() ? scope.lookup(node.input(i)) : Value();
   };
   auto number = [](Value value, int64_t otherwise) {
+    if (isSequence(value))
+      return std::optional<int64_t>();
     auto known = value ? Node::constantIntsOf(value) : std::optional(SmallVector<int64_t>{otherwise});
     return known && known->size() == 1 ? std::optional(known->front()) : std::nullopt;
   };
@@ -101,6 +103,8 @@ LogicalResult Importer::importScan(const proto::NodeProto &node, Location loc, S
     (i < first ? states : scanned).push_back(scope.lookup(node.input(i)));
     if (i < first ? !states.back() : !scanned.back())
       return emitError(loc) << "input '" << node.input(i) << "' of ONNX operator Scan is computed by no node before it";
+    if (i >= first && isSequence(scanned.back()))
+      return emitError(loc) << "ONNX operator Scan cannot scan a sequence";
   }
   SmallVector<int64_t> none(count, 0), axes = scan.intsAttr("scan_input_axes").value_or(none),
                                        backward = scan.intsAttr("scan_input_directions").value_or(none);
@@ -141,6 +145,8 @@ LogicalResult Importer::bindSteps(const proto::NodeProto &node, SmallVector<Valu
   size_t joined = perStep.empty() ? 0 : perStep[0].size();
   auto axes = loop.intsAttr("scan_output_axes"), backward = loop.intsAttr("scan_output_directions");
   for (size_t i = 0; i < joined; ++i) {
+    if (llvm::any_of(perStep, [&](const SmallVector<Value> &step) { return i >= step.size() || isSequence(step[i]); }))
+      return loop.fail() << "the results of the steps of ONNX operator " << node.op_type() << " cannot be joined";
     int64_t rank = Build::rankOf(perStep[0][i]) + 1;
     int64_t axis = loop.axis(axes && i < axes->size() ? (*axes)[i] : 0, rank);
     SmallVector<Value> parts;

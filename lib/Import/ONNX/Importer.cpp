@@ -52,6 +52,9 @@ LogicalResult Importer::importMain(func::FuncOp function) {
     results.push_back(scope.lookup(output.name()));
     if (!results.back())
       return emitError(fileLoc) << "the graph's output '" << output.name() << "' is computed by no node";
+    if (isSequence(results.back()))
+      return emitError(fileLoc) << "the graph's output '" << output.name()
+                                << "' is a sequence of tensors, which is not supported; export its elements as outputs";
   }
   func::ReturnOp::create(builder, fileLoc, results);
   Block &body = function.getBody().front();
@@ -180,6 +183,8 @@ LogicalResult Importer::lower(const proto::NodeProto &node, Location loc, Scope 
       return emitError(loc) << "input '" << input << "' of ONNX operator " << node.op_type()
                             << " is computed by no node before it";
   }
+  if (!takesSequences(call.op) && llvm::any_of(call.inputs, isSequence))
+    return call.fail() << "ONNX operator " << call.op << " cannot take a sequence";
   for (const std::string &output : node.output())
     call.wanted.push_back(!output.empty() && used.contains(output));
   if (failed(readAttributes(node, call)))
@@ -213,6 +218,11 @@ static proto::TypeProto describe(Value value) {
   proto::TypeProto type;
   if (!value)
     return type;
+  if (isSequence(value)) {
+    ValueRange elements = value.getDefiningOp()->getOperands();
+    *type.mutable_sequence_type()->mutable_elem_type() = describe(elements.empty() ? Value() : elements.front());
+    return type;
+  }
   auto tensor = cast<RankedTensorType>(value.getType());
   type.mutable_tensor_type()->set_elem_type(dataTypeOf(tensor.getElementType()));
   auto *shape = type.mutable_tensor_type()->mutable_shape();

@@ -117,6 +117,9 @@ const LoweringTable &mpopt::onnx::loweringTable() {
     addAttention(table);
     addConvolutions(table);
     addContrib(table);
+    addPools(table);
+    addFourier(table);
+    addSequences(table);
     return table;
   }();
   return table;

@@ -85,6 +85,11 @@ Value rotateHeads(Node &n, Value x, Value cos, Value sin, Value positions, bool 
 /// Elements of x at fixed positions along one axis.
 Value pick(Node &n, Value x, int64_t axis, ArrayRef<int64_t> positions);
 
+/// Whether a value stands for a list of tensors.
+bool isSequence(Value value);
+/// Whether an operator has sequences among its inputs, or gives on what it gets.
+bool takesSequences(StringRef op);
+
 void addElementwise(LoweringTable &table);
 void addMath(LoweringTable &table);
 void addQuantized(LoweringTable &table);
@@ -100,6 +105,9 @@ void addNorms(LoweringTable &table);
 void addAttention(LoweringTable &table);
 void addConvolutions(LoweringTable &table);
 void addContrib(LoweringTable &table);
+void addPools(LoweringTable &table);
+void addFourier(LoweringTable &table);
+void addSequences(LoweringTable &table);
 
 } // namespace mpopt::onnx
 
