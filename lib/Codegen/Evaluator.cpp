@@ -17,14 +17,6 @@ View View::dense(Value pointer, RankedTensorType type) {
   return {pointer, type.getElementType(), SmallVector<int64_t>(type.getShape()), denseStrides(type.getShape()), 0};
 }
 
-bool mpopt::codegen::isElementwise(Operation *op) {
-  return isa<nn::NegOp, nn::AbsOp, nn::SignOp, nn::ExpOp, nn::LogOp, nn::SqrtOp, nn::RsqrtOp, nn::ReciprocalOp,
-             nn::SinOp, nn::CosOp, nn::TanhOp, nn::ErfOp, nn::FloorOp, nn::CeilOp, nn::RoundOp, nn::SigmoidOp,
-             nn::ReluOp, nn::SiluOp, nn::SoftplusOp, nn::NotOp, nn::GeluOp, nn::LeakyReluOp, nn::EluOp,
-             nn::HardSigmoidOp, nn::IsNanOp, nn::AddOp, nn::SubOp, nn::MulOp, nn::DivOp, nn::PowOp, nn::MaxOp,
-             nn::MinOp, nn::ModOp, nn::AndOp, nn::OrOp, nn::XorOp, nn::CompareOp, nn::SelectOp, nn::CastOp>(op);
-}
-
 bool mpopt::codegen::isLight(Operation *op) {
   return isElementwise(op) ||
          isa<nn::ConstantOp, nn::IotaOp, nn::ReshapeOp, nn::TransposeOp, nn::BroadcastOp, nn::SliceOp, nn::SliceAtOp,

@@ -2,6 +2,7 @@
 #define MPOPT_LIB_CODEGEN_EVALUATOR_H
 
 #include "Emitter.h"
+#include "mpopt/Dialect/NN/Elementwise.h"
 #include "mpopt/Dialect/NN/NN.h"
 
 namespace mpopt::codegen {
@@ -79,8 +80,7 @@ private:
   llvm::DenseMap<mlir::Value, View> views;
 };
 
-/// Whether `op` is pointwise on operands that broadcast.
-bool isElementwise(mlir::Operation *op);
+using nn::isElementwise;
 /// Whether the evaluator can compute single elements of `op`'s result.
 bool isLight(mlir::Operation *op);
 /// The pointwise operator `op` on operands in registers, all scalars or all vectors.

@@ -41,13 +41,20 @@ double launchSeconds(const Machine &machine, int64_t launches) {
 OpTimes opTimes(const Machine &machine, const OpCost &op) {
   double arithmetic = op.vectorFlops / machine.device().vectorFlops;
   for (const Matmul &matmul : op.matmuls)
-    arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m, matmul.n, matmul.k);
-  return {launchSeconds(machine, op.launches), arithmetic, memorySeconds(machine, op.bytesRead + op.bytesWritten)};
+    arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m, matmul.n, matmul.k) /
+                  (matmul.isAttention ? machine.device().matmul.attention : 1);
+  double traffic = op.bytesCold / machine.device().memoryBandwidth +
+                   memorySeconds(machine, op.bytesRead + op.bytesWritten - op.bytesCold);
+  return {launchSeconds(machine, op.launches), arithmetic, traffic};
+}
+
+double exposedSeconds(const Machine &machine, const OpTimes &times) {
+  return (1 - machine.device().overlap) * std::min(times.arithmetic, times.traffic);
 }
 
 double opSeconds(const Machine &machine, const OpCost &op) {
   OpTimes times = opTimes(machine, op);
-  return times.launch + std::max(times.arithmetic, times.traffic);
+  return times.launch + std::max(times.arithmetic, times.traffic) + exposedSeconds(machine, times);
 }
 
 } // namespace mpopt::cost

@@ -156,6 +156,18 @@ double callSeconds() {
   return rounded(std::max(2 * seconds / kCalls, 1e-7));
 }
 
+/// Share of the reading of a right matrix that does not stay in the cache that a product hides, given what it does where all stays there and
+/// what the memory gives.
+double measureOverlap(double flops, double memoryBandwidth) {
+  MatmulProbe probe = probeMatmul(128 << 20);
+  double arithmetic = probe.flops / flops, traffic = probe.bytes / memoryBandwidth;
+  double exposed = leastSeconds(0.3, probe.run) - arithmetic;
+  return rounded(std::clamp(1 - exposed / std::min(arithmetic, traffic), 0.0, 1.0));
+}
+
+/// What the attention kernels that mpopt generates reach of the rate of large products, measured on AVX2 and AVX-512 (docs/rationale/cost.md).
+constexpr double kAttentionShare = 0.55;
+
 DeviceType measureCore() {
   DeviceType device;
   device.name = "cpu-core";
@@ -163,13 +175,16 @@ DeviceType measureCore() {
   device.cacheBytes = cacheBytes();
   device.memoryBandwidth = streamBandwidth(128 << 20, 0.2);
   device.cacheBandwidth = std::max(device.memoryBandwidth, streamBandwidth(device.cacheBytes / 2, 0.1));
-  device.vectorFlops = rounded(device.cacheBandwidth / 6); // axpy: two flops per twelve bytes
   device.launchSeconds = callSeconds();
-  MatmulProbe probe = probeMatmul();
+  MatmulProbe probe = probeMatmul(512 << 10);
   double rate = rounded(probe.flops / leastSeconds(0.3, probe.run));
+  device.overlap = measureOverlap(rate, device.memoryBandwidth);
   device.peak[size_t(DType::F32)] = rate;
   device.peak[size_t(DType::F64)] = rounded(rate / 2);
-  device.matmul = {{{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}}, 1, 1.0, 16};
+  device.vectorFlops = rounded(rate / 2); // not all of it is multiply-add
+  device.matmul.tiles = {{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}};
+  device.matmul.attention = kAttentionShare;
+  device.matmul.smallK = 16;
   return device;
 }
 

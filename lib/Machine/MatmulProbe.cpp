@@ -55,19 +55,22 @@ Choice choose() { return {multiplyBaseline, 6, 8}; }
 
 } // namespace
 
-MatmulProbe probeMatmul() {
-  constexpr int64_t kDepth = 256, kPanels = 16;
+MatmulProbe probeMatmul(int64_t bytes) {
+  constexpr int64_t kDepth = 256, kRowPanels = 16;
   Choice choice = choose();
-  auto a = std::make_shared<std::vector<float>>(size_t(kPanels * choice.rows * kDepth), 0.5f);
-  auto b = std::make_shared<std::vector<float>>(size_t(kPanels * choice.cols * kDepth), 0.25f);
-  auto c = std::make_shared<std::vector<float>>(size_t(kPanels * kPanels * choice.rows * choice.cols));
+  int64_t rowPanel = choice.rows * kDepth, panel = choice.cols * kDepth;
+  int64_t panels = std::max<int64_t>(1, bytes / (panel * int64_t(sizeof(float))));
+  auto a = std::make_shared<std::vector<float>>(size_t(kRowPanels * rowPanel), 0.5f);
+  auto b = std::make_shared<std::vector<float>>(size_t(panels * panel), 0.25f);
+  auto c = std::make_shared<std::vector<float>>(size_t(kRowPanels * choice.rows * choice.cols));
   auto run = [=] {
-    for (int64_t j = 0; j < kPanels; ++j)
-      for (int64_t i = 0; i < kPanels; ++i)
-        choice.kernel(a->data() + i * choice.rows * kDepth, b->data() + j * choice.cols * kDepth,
-                      c->data() + (j * kPanels + i) * choice.rows * choice.cols, kDepth);
+    for (int64_t j = 0; j < panels; ++j)
+      for (int64_t i = 0; i < kRowPanels; ++i)
+        choice.kernel(a->data() + i * rowPanel, b->data() + j * panel, c->data() + i * choice.rows * choice.cols,
+                      kDepth);
   };
-  return {2.0 * double(kPanels * kPanels * choice.rows * choice.cols * kDepth), choice.rows, choice.cols, run};
+  return {2.0 * double(kRowPanels * choice.rows * panels * panel), double(panels * panel) * sizeof(float), choice.rows,
+          choice.cols, run};
 }
 
 } // namespace mpopt::machine

@@ -6,15 +6,15 @@
 
 namespace mpopt::machine {
 
-/// A matrix product that stays in the cache, on packed panels, with the widest
-/// instructions of this host.
+/// A matrix product on packed panels, with the widest instructions of this host. The left matrix stays in the cache.
 struct MatmulProbe {
-  double flops;              ///< Of one run.
+  double flops, bytes;       ///< Of one run; bytes of the right matrix, which is read once.
   int64_t rows, cols;        ///< Tile that the registers hold.
   std::function<void()> run; ///< Computes it once.
 };
 
-MatmulProbe probeMatmul();
+/// A product whose right matrix takes about `bytes`.
+MatmulProbe probeMatmul(int64_t bytes);
 
 } // namespace mpopt::machine
 

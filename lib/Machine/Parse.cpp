@@ -43,9 +43,10 @@ void readPeaks(TomlReader reader, const toml::table &table, DeviceType &device) 
 
 MatmulModel readMatmul(TomlReader reader) {
   MatmulModel model;
-  reader.only({"units", "efficiency", "small_k", "tiles"});
+  reader.only({"units", "efficiency", "attention", "small_k", "tiles"});
   model.units = reader.integer("units", 1);
   model.efficiency = reader.number("efficiency");
+  model.attention = reader.number("attention", 0, false, 1.0);
   model.smallK = reader.number("small_k", 0, true);
   eachTable(reader, "tiles", true, [&](TomlReader &tile, size_t) {
     tile.only({"m", "n", "efficiency"});
@@ -56,13 +57,16 @@ MatmulModel readMatmul(TomlReader reader) {
 
 DeviceType readDevice(TomlReader &reader) {
   DeviceType device;
-  reader.only({"name", "memory_bytes", "memory_bandwidth", "cache_bytes", "cache_bandwidth", "launch_seconds",
-               "price_per_hour", "vector_flops", "peak", "matmul"});
+  reader.only({"name", "memory_bytes", "memory_bandwidth", "cache_bytes", "cache_bandwidth", "overlap",
+               "launch_seconds", "price_per_hour", "vector_flops", "peak", "matmul"});
   device.name = reader.text("name");
   device.memoryBytes = reader.integer("memory_bytes", 1);
   device.memoryBandwidth = reader.number("memory_bandwidth");
   device.cacheBytes = reader.integer("cache_bytes", 0, 0);
   device.cacheBandwidth = reader.number("cache_bandwidth", 0, false, device.memoryBandwidth);
+  device.overlap = reader.number("overlap", 0, true, 1.0);
+  if (device.overlap > 1)
+    reader.refuse("overlap", "over 1; give the share of a kernel's memory traffic that hides behind its arithmetic");
   device.launchSeconds = reader.number("launch_seconds", 0, true);
   device.pricePerHour = reader.number("price_per_hour", 0, true, 0.0);
   device.vectorFlops = reader.number("vector_flops");

@@ -53,6 +53,8 @@ void writeDevice(std::ostream &out, const DeviceType &device) {
       << "\nmemory_bandwidth = " << number(device.memoryBandwidth) << "\n";
   if (device.cacheBytes > 0)
     out << "cache_bytes = " << device.cacheBytes << "\ncache_bandwidth = " << number(device.cacheBandwidth) << "\n";
+  if (device.overlap < 1)
+    out << "overlap = " << number(device.overlap) << "\n";
   if (device.pricePerHour > 0)
     out << "price_per_hour = " << number(device.pricePerHour) << "\n";
   out << "launch_seconds = " << number(device.launchSeconds) << "\nvector_flops = " << number(device.vectorFlops)
@@ -61,8 +63,10 @@ void writeDevice(std::ostream &out, const DeviceType &device) {
     if (double rate = device.peak[static_cast<size_t>(type)]; rate > 0)
       out << machine::name(type) << " = " << number(rate) << "\n";
   const MatmulModel &matmul = device.matmul;
-  out << "\n[device.matmul]\nunits = " << matmul.units << "\nefficiency = " << number(matmul.efficiency)
-      << "\nsmall_k = " << number(matmul.smallK) << "\ntiles = [\n";
+  out << "\n[device.matmul]\nunits = " << matmul.units << "\nefficiency = " << number(matmul.efficiency);
+  if (matmul.attention < 1)
+    out << "\nattention = " << number(matmul.attention);
+  out << "\nsmall_k = " << number(matmul.smallK) << "\ntiles = [\n";
   for (const Tile &tile : matmul.tiles)
     out << "  { m = " << tile.m << ", n = " << tile.n << ", efficiency = " << number(tile.efficiency) << " },\n";
   out << "]\n";

@@ -1,4 +1,5 @@
 #include "Model.h"
+#include "Fusing.h"
 #include "Names.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
@@ -82,8 +83,12 @@ std::vector<uintptr_t> cacheKey(Operation *op, const RoleDemands &demands) {
     key.push_back(reinterpret_cast<uintptr_t>(operand.getType().getAsOpaquePointer()));
     key.push_back(nn::isInitTime(operand));
   }
-  for (Value result : op->getResults())
+  for (OpOperand &operand : op->getOpOperands())
+    key.push_back(isFused(operand));
+  for (OpResult result : op->getResults()) {
     key.push_back(reinterpret_cast<uintptr_t>(result.getType().getAsOpaquePointer()));
+    key.push_back(isFused(result));
+  }
   key.insert(key.end(), demands.parts.begin(), demands.parts.end());
   for (const Segments &segments : demands.factors) {
     key.push_back(segments.size());
@@ -232,20 +237,15 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
   SmallVector<bool> linearSets;
   for (ArrayRef<unsigned> set : rule.linearIn)
     linearSets.push_back(llvm::any_of(set, [&](unsigned operand) { return isRunTime[operand]; }));
-  Type element = typeOf(op->getResult(0)).getElementType();
   auto options = std::make_shared<Options>();
   std::vector<Candidate> candidates = enumerateCandidates(rule, mesh, linearSets, demands);
   noteRoles(rule, candidates);
   for (const Candidate &candidate : candidates) {
     shd::OpWork work = partition.getLocalWork(shd::getWorkSizes(rule, candidate.strategy, mesh.attr));
     Option &option = options->emplace_back();
-    if (!isa<nn::ReshapeOp>(op)) // another name for the same bytes
-      option.computeSeconds = prices.compute(work, element);
     option.commSeconds = prices.internalComm(work, rule, candidate.strategy);
     option.roomBytes = Prices::internalRoom(work, rule, candidate.strategy);
     option.tieBreak = tieBreak(candidate.strategy, mesh);
-    if (mesh.hasRoles() && !candidate.strategy.blocks.empty())
-      option.tieBreak -= evenGain(partition, rule, candidate.strategy, option.computeSeconds);
     for (auto [operand, sharding] : llvm::zip_equal(op->getOperands(), candidate.shardings.in)) {
       option.in.push_back(prices.intern(sharding));
       if (!isRunTime[option.in.size() - 1])
@@ -253,6 +253,9 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
     }
     for (shd::ShardingAttr sharding : candidate.shardings.out)
       option.out.push_back(prices.intern(sharding));
+    option.computeSeconds = prices.compute(prices.costOf(op, work, option.in, option.out));
+    if (mesh.hasRoles() && !candidate.strategy.blocks.empty())
+      option.tieBreak -= evenGain(partition, rule, candidate.strategy, option);
   }
   // In a classic layout only matrix products end in communication, and experts; a norm's or a pool's dimension stays whole.
   auto isLocal = [](const Option &option) { return option.commSeconds == 0; };
@@ -265,10 +268,10 @@ std::shared_ptr<const Options> Model::optionsOf(Operation *op, const shd::Partit
 /// What an even split would save. A classic layout is chosen as if whole parts were even ones: cutting heads in two to even out the work, and
 /// moving data to undo it, is no part of it.
 double Model::evenGain(shd::PartitionInterface op, const shd::PartitionRule &rule, shd::FactorSharding strategy,
-                       double seconds) const {
+                       const Option &option) const {
   strategy.blocks.clear();
   shd::OpWork work = op.getLocalWork(shd::getWorkSizes(rule, strategy, mesh.attr));
-  return std::max(0.0, seconds - prices.compute(work, typeOf(op->getResult(0)).getElementType()));
+  return std::max(0.0, option.computeSeconds - prices.compute(prices.costOf(op, work, option.in, option.out)));
 }
 
 std::shared_ptr<const Options> Model::moveOptions(Value value, bool isInput) {

@@ -89,7 +89,7 @@ private:
   std::shared_ptr<const Options> optionsOf(mlir::Operation *op, const shd::PartitionRule &rule,
                                            const RoleDemands &demands);
   double evenGain(shd::PartitionInterface op, const shd::PartitionRule &rule, shd::FactorSharding strategy,
-                  double seconds) const;
+                  const Option &option) const;
   std::shared_ptr<const Options> moveOptions(mlir::Value value, bool isInput);
   void noteRoles(const shd::PartitionRule &rule, const std::vector<Candidate> &candidates);
   llvm::FailureOr<std::shared_ptr<const Options>> pinned(std::shared_ptr<const Options> options, mlir::Operation *op);

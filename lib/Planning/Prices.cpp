@@ -1,5 +1,7 @@
 #include "Prices.h"
+#include "Fusing.h"
 #include "mpopt/Cost/Collective.h"
+#include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Search/Problem.h"
 
 using namespace mlir;
@@ -297,23 +299,36 @@ double Prices::step(const machine::Mesh &own, shd::ReshardStep::Kind kind, Array
   return cost::collectiveSeconds(machine, own, axes, collectiveOf(kind), bytesIn);
 }
 
-cost::OpCost Prices::costOf(const shd::OpWork &work, Type element) const {
-  cost::OpCost op;
+cost::OpCost Prices::costOf(Operation *op, const shd::OpWork &work, ArrayRef<unsigned> in,
+                            ArrayRef<unsigned> out) const {
+  cost::OpCost cost;
+  auto typeOf = [](Value value) { return cast<RankedTensorType>(value.getType()); };
+  if (isa<nn::ReshapeOp>(op)) { // another name for the same bytes
+    cost.launches = 0;
+    return cost;
+  }
   if (work.matmul)
-    op.matmuls.push_back({dtypeOf(element), work.matmul->batch, work.matmul->m, work.matmul->n, work.matmul->k});
+    cost.matmuls.push_back({dtypeOf(typeOf(op->getResult(0)).getElementType()), work.matmul->batch, work.matmul->m,
+                            work.matmul->n, work.matmul->k, isa<nn::AttentionOp>(op)});
   else
-    op.vectorFlops = work.flops;
-  op.bytesRead = work.bytesRead;
-  op.bytesWritten = work.bytesWritten;
-  return op;
-}
-
-double Prices::compute(const shd::OpWork &work, Type element) const {
-  return cost::opSeconds(machine, costOf(work, element));
-}
-
-cost::OpTimes Prices::times(const shd::OpWork &work, Type element) const {
-  return cost::opTimes(machine, costOf(work, element));
+    cost.vectorFlops = work.flops;
+  double read = work.bytesRead, written = work.bytesWritten, weights = 0;
+  for (OpOperand &operand : op->getOpOperands()) {
+    auto bytes = static_cast<double>(localBytes(in[operand.getOperandNumber()], typeOf(operand.get())));
+    if (nn::isInitTime(operand.get()))
+      weights += bytes;
+    else if (isFused(operand))
+      read -= bytes;
+  }
+  for (OpResult result : op->getResults())
+    if (isFused(result)) {
+      written -= static_cast<double>(localBytes(out[result.getResultNumber()], typeOf(result)));
+      cost.launches = 0;
+    }
+  cost.bytesRead = std::max(0.0, read);
+  cost.bytesWritten = std::max(0.0, written);
+  cost.bytesCold = std::min(weights, cost.bytesRead);
+  return cost;
 }
 
 double Prices::internalComm(const shd::OpWork &work, const shd::PartitionRule &rule,

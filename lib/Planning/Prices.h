@@ -24,10 +24,14 @@ public:
   int64_t localBytes(unsigned sharding, mlir::RankedTensorType type) const;
   /// Making one sharding of a value into another; kForbidden where there is no way.
   double reshard(unsigned from, unsigned to, mlir::RankedTensorType type);
-  /// Computing, without communication; `element` is the type of numbers that matrix products work on.
-  double compute(const shd::OpWork &work, mlir::Type element) const;
-  /// The parts of that.
-  cost::OpTimes times(const shd::OpWork &work, mlir::Type element) const;
+  /// What `op` with the shardings `in` and `out` (see intern()) costs besides communication, given its work on one device: less of it where it is
+  /// computed together with its neighbours.
+  cost::OpCost costOf(mlir::Operation *op, const shd::OpWork &work, llvm::ArrayRef<unsigned> in,
+                      llvm::ArrayRef<unsigned> out) const;
+  double compute(const cost::OpCost &op) const { return cost::opSeconds(machine, op); }
+  /// The parts of that, and what of the shorter one is not hidden behind the longer.
+  cost::OpTimes times(const cost::OpCost &op) const { return cost::opTimes(machine, op); }
+  double exposed(const cost::OpTimes &times) const { return cost::exposedSeconds(machine, times); }
   /// The collectives inside an operator.
   double internalComm(const shd::OpWork &work, const shd::PartitionRule &rule,
                       const shd::FactorSharding &strategy) const;
@@ -43,7 +47,6 @@ public:
               double bytesOut) const;
 
 private:
-  cost::OpCost costOf(const shd::OpWork &work, mlir::Type element) const;
   double step(shd::ReshardStep::Kind kind, llvm::ArrayRef<int> axes, double bytesIn, double bytesOut) const {
     return step(mesh.mesh, kind, axes, bytesIn, bytesOut);
   }

@@ -78,10 +78,12 @@ private:
     if (option.computeSeconds == 0 || failed(strategy))
       return void(report.trafficSeconds = option.computeSeconds);
     shd::OpWork work = partition.getLocalWork(shd::getWorkSizes(rule, *strategy, mesh.attr));
-    cost::OpTimes times = prices.times(work, cast<RankedTensorType>(op->getResult(0).getType()).getElementType());
+    cost::OpTimes times = prices.times(prices.costOf(op, work, option.in, option.out));
+    bool isArithmetic = times.arithmetic > times.traffic;
     report.launchSeconds = std::min(times.launch, option.computeSeconds);
-    (times.arithmetic > times.traffic ? report.arithmeticSeconds : report.trafficSeconds) =
-        option.computeSeconds - report.launchSeconds;
+    (isArithmetic ? report.trafficSeconds : report.arithmeticSeconds) = prices.exposed(times);
+    (isArithmetic ? report.arithmeticSeconds : report.trafficSeconds) =
+        option.computeSeconds - report.launchSeconds - prices.exposed(times);
   }
 
   std::string sharding(const Option &option) const { return text(prices.all(option.in), prices.all(option.out)); }

@@ -17,13 +17,15 @@ struct Matmul {
   int64_t m = 0;
   int64_t n = 0;
   int64_t k = 0;
+  bool isAttention = false; ///< Both products of attention, with the softmax between them.
 };
 
 /// What one operator does on one device.
 struct OpCost {
   std::vector<Matmul> matmuls; ///< Convolutions too, as implicit matrix products.
   double vectorFlops = 0;      ///< Arithmetic outside matmuls.
-  double bytesRead = 0;        ///< From memory, operands of the matmuls included.
+  double bytesRead = 0;        ///< Operands of the matmuls included.
+  double bytesCold = 0;        ///< Those of bytesRead that no cache holds from an earlier step: weights.
   double bytesWritten = 0;
   int64_t launches = 1;
 };
@@ -52,7 +54,10 @@ struct OpTimes {
 
 OpTimes opTimes(const machine::Machine &machine, const OpCost &op);
 
-/// Roofline: launches + max(arithmetic, memory traffic).
+/// The time of which the shorter of arithmetic and traffic takes none in `times`: what of it the device does not overlap with the longer.
+double exposedSeconds(const machine::Machine &machine, const OpTimes &times);
+
+/// Roofline, rounded off where a device does not overlap all: launches + max(arithmetic, traffic) + exposedSeconds.
 double opSeconds(const machine::Machine &machine, const OpCost &op);
 
 } // namespace mpopt::cost

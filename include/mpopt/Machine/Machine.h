@@ -26,6 +26,7 @@ struct MatmulModel {
   std::vector<Tile> tiles;
   int64_t units = 1;     ///< SMs of a GPU, or cores that one rank computes on.
   double efficiency = 1; ///< Sustained share of the peak on large matrices.
+  double attention = 1;  ///< Share of that rate that attention reaches, which has a softmax between its products.
   double smallK = 0;     ///< A depth of k runs at 1/(1 + smallK/k) of the sustained rate.
 };
 
@@ -38,8 +39,10 @@ struct DeviceType {
   int64_t cacheBytes = 0;                    ///< Last cache that one device can count on; 0 where
                                              ///< it is not modelled.
   double cacheBandwidth = 0;                 ///< B/s out of that cache.
-  double launchSeconds = 0;                  ///< Cost of starting one kernel.
-  double pricePerHour = 0;                   ///< Of one device, in the user's currency; 0 where it is not known.
+  double overlap = 1;       ///< Share of a kernel's memory traffic that hides behind its arithmetic, or of
+                            ///< its arithmetic behind its traffic: of the shorter of the two.
+  double launchSeconds = 0; ///< Cost of starting one kernel.
+  double pricePerHour = 0;  ///< Of one device, in the user's currency; 0 where it is not known.
   MatmulModel matmul;
 
   /// Matrix flop/s for `type`; where the device has no such unit, the rate of

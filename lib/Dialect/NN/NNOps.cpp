@@ -1,4 +1,5 @@
 // Verifiers, and what is known when the plan is made.
+#include "mpopt/Dialect/NN/Elementwise.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "llvm/ADT/DenseSet.h"
 
@@ -67,6 +68,13 @@ LogicalResult LayerNormOp::verify() {
       return emitOpError() << operand.getType() << " does not broadcast to the normalised dimensions";
   }
   return success();
+}
+
+bool mpopt::nn::isElementwise(Operation *op) {
+  return isa<NegOp, AbsOp, SignOp, ExpOp, LogOp, SqrtOp, RsqrtOp, ReciprocalOp, SinOp, CosOp, TanhOp, ErfOp, FloorOp,
+             CeilOp, RoundOp, SigmoidOp, ReluOp, SiluOp, SoftplusOp, NotOp, GeluOp, LeakyReluOp, EluOp, HardSigmoidOp,
+             IsNanOp, AddOp, SubOp, MulOp, DivOp, PowOp, MaxOp, MinOp, ModOp, AndOp, OrOp, XorOp, CompareOp, SelectOp,
+             CastOp>(op);
 }
 
 bool mpopt::nn::isInitTime(Value value) {
