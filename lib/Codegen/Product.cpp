@@ -129,6 +129,9 @@ void ProductEmitter::part(Value begin, int64_t depth, bool first, bool last) {
   int64_t block = blockRows(depth);
   if (p.rowCount || p.rows <= 2 * block)
     return panels(e.i64(0), p.rows);
+  // Blocks of about equal size, up to half as large again: each reads the right matrix once more.
+  int64_t step = e.target.blockRows(p.panel / width), blocks = llvm::divideCeil(2 * p.rows, 3 * block);
+  block = llvm::alignTo(llvm::divideCeil(p.rows, blocks), step);
   int64_t whole = p.rows / block * block;
   e.loop(0, whole, block, [&](Value row) { panels(row, block); });
   if (whole < p.rows)

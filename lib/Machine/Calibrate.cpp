@@ -156,17 +156,30 @@ double callSeconds() {
   return rounded(std::max(2 * seconds / kCalls, 1e-7));
 }
 
+/// Depth and bytes of the right matrix of a product that does what the core can.
+constexpr int64_t kDepth = 256, kCachedBytes = 512 << 10;
+
+double rateOf(const MatmulProbe &probe) { return rounded(probe.flops / leastSeconds(0.3, probe.run)); }
+
+/// The depth that is lost with each block of sums; see MatmulModel::smallK.
+double measureSmallK(double flops) {
+  constexpr int64_t kShort = 16;
+  return rounded(std::max(0.0, double(kShort) * (flops / rateOf(probeMatmul(kCachedBytes, kShort)) - 1)));
+}
+
 /// Share of the reading of a right matrix that does not stay in the cache that a product hides, given what it does where all stays there and
 /// what the memory gives.
 double measureOverlap(double flops, double memoryBandwidth) {
-  MatmulProbe probe = probeMatmul(128 << 20);
+  MatmulProbe probe = probeMatmul(128 << 20, kDepth);
   double arithmetic = probe.flops / flops, traffic = probe.bytes / memoryBandwidth;
   double exposed = leastSeconds(0.3, probe.run) - arithmetic;
   return rounded(std::clamp(1 - exposed / std::min(arithmetic, traffic), 0.0, 1.0));
 }
 
-/// What the attention kernels that mpopt generates reach of the rate of large products, measured on AVX2 and AVX-512 (docs/rationale/cost.md).
-constexpr double kAttentionShare = 0.55;
+/// What generated kernels reach of the rate of a product in the cache, with all loops around its blocks; and of that, attention
+/// (docs/rationale/cost.md).
+constexpr double kProductShare = 0.95;
+constexpr double kAttentionShare = 0.5;
 
 DeviceType measureCore() {
   DeviceType device;
@@ -176,15 +189,17 @@ DeviceType measureCore() {
   device.memoryBandwidth = streamBandwidth(128 << 20, 0.2);
   device.cacheBandwidth = std::max(device.memoryBandwidth, streamBandwidth(device.cacheBytes / 2, 0.1));
   device.launchSeconds = callSeconds();
-  MatmulProbe probe = probeMatmul(512 << 10);
-  double rate = rounded(probe.flops / leastSeconds(0.3, probe.run));
+  MatmulProbe probe = probeMatmul(kCachedBytes, kDepth);
+  double rate = rateOf(probe);
   device.overlap = measureOverlap(rate, device.memoryBandwidth);
   device.peak[size_t(DType::F32)] = rate;
   device.peak[size_t(DType::F64)] = rounded(rate / 2);
   device.vectorFlops = rounded(rate / 2); // not all of it is multiply-add
-  device.matmul.tiles = {{probe.rows, probe.cols, 1.0}, {1, probe.cols, 0.35}};
+  // Few columns are as many loads of the left matrix as many; few rows wait for one sum after the other.
+  device.matmul.tiles = {{probe.rows, probe.cols, 1.0}, {probe.rows, probe.width, 0.9}, {1, probe.cols, 0.35}};
+  device.matmul.efficiency = kProductShare;
   device.matmul.attention = kAttentionShare;
-  device.matmul.smallK = 16;
+  device.matmul.smallK = measureSmallK(rate);
   return device;
 }
 

@@ -10,11 +10,12 @@ namespace mpopt::machine {
 struct MatmulProbe {
   double flops, bytes;       ///< Of one run; bytes of the right matrix, which is read once.
   int64_t rows, cols;        ///< Tile that the registers hold.
+  int64_t width;             ///< Of a vector.
   std::function<void()> run; ///< Computes it once.
 };
 
-/// A product whose right matrix takes about `bytes`.
-MatmulProbe probeMatmul(int64_t bytes);
+/// A product over `depth` whose right matrix takes about `bytes`.
+MatmulProbe probeMatmul(int64_t bytes, int64_t depth);
 
 } // namespace mpopt::machine
 

@@ -66,7 +66,7 @@ DeviceType readDevice(TomlReader &reader) {
   device.cacheBandwidth = reader.number("cache_bandwidth", 0, false, device.memoryBandwidth);
   device.overlap = reader.number("overlap", 0, true, 1.0);
   if (device.overlap > 1)
-    reader.refuse("overlap", "over 1; give the share of a kernel's memory traffic that hides behind its arithmetic");
+    reader.refuse("overlap", "over 1; give a share between 0 and 1 of the traffic that hides behind arithmetic");
   device.launchSeconds = reader.number("launch_seconds", 0, true);
   device.pricePerHour = reader.number("price_per_hour", 0, true, 0.0);
   device.vectorFlops = reader.number("vector_flops");

@@ -29,8 +29,8 @@ bool isFused(OpOperand &use) {
   if (isView(def))
     return true;
   if (nn::isElementwise(user))
-    return takesEpilogue(def) && cast<ShapedType>(value.getType()).getShape() ==
-                                     cast<ShapedType>(user->getResult(0).getType()).getShape();
+    return takesEpilogue(def) &&
+           cast<ShapedType>(value.getType()).getShape() == cast<ShapedType>(user->getResult(0).getType()).getShape();
   if (isByRows(user) || isa<nn::ReduceOp>(user))
     return nn::isElementwise(def) && use.getOperandNumber() == 0;
   return isa<nn::TransposeOp>(user) && isa<nn::MatmulOp, nn::AttentionOp>(def);

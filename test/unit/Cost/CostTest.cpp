@@ -59,4 +59,32 @@ TEST(OpSeconds, IsLaunchPlusTheSlowerOfArithmeticAndTraffic) {
                    launchSeconds(machine, 1) + matmulSeconds(machine, DType::BF16, 1, 8192, 8192, 8192));
 }
 
+TEST(OpSeconds, AddsWhatTheDeviceDoesNotOverlap) {
+  Machine machine = *load("h100");
+  OpCost op;
+  op.matmuls.push_back({DType::BF16, 1, 8192, 8192, 8192});
+  op.bytesRead = 1e6;
+  double arithmetic = matmulSeconds(machine, DType::BF16, 1, 8192, 8192, 8192), traffic = memorySeconds(machine, 1e6);
+  machine.devices[0].overlap = 0.25;
+  EXPECT_DOUBLE_EQ(exposedSeconds(machine, opTimes(machine, op)), 0.75 * traffic);
+  EXPECT_DOUBLE_EQ(opSeconds(machine, op), launchSeconds(machine, 1) + arithmetic + 0.75 * traffic);
+}
+
+TEST(OpSeconds, ReadsWeightsFromMemoryEvenWhereTheyWouldFitTheCache) {
+  Machine machine = *load("test-host");
+  OpCost op;
+  op.bytesRead = 3e5;
+  op.bytesCold = 2e5;
+  EXPECT_DOUBLE_EQ(opTimes(machine, op).traffic, 2e5 / machine.device().memoryBandwidth + memorySeconds(machine, 1e5));
+}
+
+TEST(OpSeconds, AttentionReachesItsShareOfTheRateOfProducts) {
+  Machine machine = *load("test-host");
+  machine.devices[0].matmul.attention = 0.5;
+  OpCost product, attention;
+  product.matmuls.push_back({DType::F32, 12, 128, 128, 128});
+  attention.matmuls.push_back({DType::F32, 12, 128, 128, 128, true});
+  EXPECT_DOUBLE_EQ(opTimes(machine, attention).arithmetic, 2 * opTimes(machine, product).arithmetic);
+}
+
 } // namespace

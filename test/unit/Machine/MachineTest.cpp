@@ -51,6 +51,18 @@ TEST(Machine, EveryShippedMachineLoadsAndRoundTrips) {
   }
 }
 
+TEST(Machine, WhatIsOneUnlessSaidRoundTrips) {
+  Machine machine = *load("test-host");
+  EXPECT_EQ(machine.device().overlap, 1);
+  EXPECT_EQ(machine.device().matmul.attention, 1);
+  machine.devices[0].overlap = 0;
+  machine.devices[0].matmul.attention = 0.5;
+  Result<Machine> read = parse(toToml(machine), "host.toml");
+  ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->device().overlap, 0);
+  EXPECT_EQ(read->device().matmul.attention, 0.5);
+}
+
 TEST(Machine, MissingTypesFallBackToWiderOnes) {
   Machine v100 = *load("v100");
   EXPECT_EQ(v100.device().peakFlops(DType::BF16), v100.device().peakFlops(DType::F32));
@@ -78,6 +90,8 @@ TEST(MachineFile, NegativeZeroAndInfiniteBandwidthsAreErrors) {
                 {"link[0].bandwidth", "greater than 0"});
   expectError(replaced(validFile(), "memory_bandwidth = 1.2e+10", "memory_bandwidth = -2"),
               {"device[0].memory_bandwidth", "-2"});
+  expectError(replaced(validFile(), "cache_bytes", "overlap = 1.5\ncache_bytes"),
+              {"device[0].overlap", "between 0 and 1"});
   expectError(replaced(validFile(), "latency_seconds = 1e-06", "latency_seconds = -1e-6"), {"link[0].latency_seconds"});
 }
 

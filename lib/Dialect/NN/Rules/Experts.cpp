@@ -135,9 +135,15 @@ OpWork ExpertsOp::getLocalWork(ArrayRef<int64_t> sizes) {
     rows *= static_cast<double>(localSize(factors, sizes));
   ArrayRef<int64_t> up = typeOf(getUp()).getShape();
   int64_t hidden = localSize(rule.operandDims[3][2], sizes), out = localSize(rule.operandDims[4][2], sizes);
-  OpWork::Matmul dims{1, std::max<int64_t>(1, std::llround(rows)), hidden, (getGate() ? 2 : 1) * up[1] + out};
-  work.flops = 2.0 * dims.m * dims.n * dims.k;
+  int64_t experts = std::max<int64_t>(1, localSize(rule.operandDims[3][0], sizes));
+  OpWork::Matmul dims{experts, std::max<int64_t>(1, std::llround(std::ceil(rows / static_cast<double>(experts)))),
+                      hidden, (getGate() ? 2 : 1) * up[1] + out};
+  work.flops = 2.0 * rows * dims.n * dims.k;
   work.matmul = dims;
+  // What lies between the products: up, gate, and both in one.
+  double between = rows * static_cast<double>(hidden) * elementBytes(getInput()) * (getGate() ? 3 : 1);
+  work.bytesWritten += between;
+  work.bytesRead += between;
   addRouting(*this, rule, sizes, work);
   return work;
 }
