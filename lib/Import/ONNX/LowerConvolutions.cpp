@@ -24,7 +24,7 @@ std::optional<Window> mpopt::onnx::readWindow(Node &n, ArrayRef<int64_t> kernel)
   auto positive = [](ArrayRef<int64_t> values) {
     return llvm::all_of(values, [](int64_t v) { return v > 0 && v < INT32_MAX; });
   };
-  bool padsFit = llvm::all_of(pads, [](int64_t pad) { return std::abs(pad) < INT32_MAX; });
+  bool padsFit = llvm::all_of(pads, [](int64_t pad) { return pad > -INT32_MAX && pad < INT32_MAX; });
   if (Build::rankOf(n.in(0)) != static_cast<int64_t>(rank) + 2 || w.strides.size() != rank ||
       w.dilations.size() != rank || pads.size() != 2 * rank || !positive(w.kernel) || !positive(w.strides) ||
       !positive(w.dilations) || !padsFit) {
