@@ -1,5 +1,5 @@
 #include "PlanMutator.h"
-#include "plan_generated.h"
+#include "core/VerifyAlignment.h"
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -164,7 +164,7 @@ private:
 
 size_t mpopt::hostile::mutatePlan(uint8_t *data, size_t size, size_t maxSize, unsigned seed) {
   flatbuffers::Verifier verifier(data, size);
-  if (!plan::VerifyPlanBuffer(verifier))
+  if (!plan::VerifyPlanBuffer(verifier) || !runtime::isAligned(*plan::GetPlan(data)))
     return size;
   std::unique_ptr<plan::PlanT> object(plan::GetPlan(data)->UnPack());
   Mutator(seed).run(*object);
