@@ -10,12 +10,33 @@ static constexpr int64_t kMaxSteps = 4096;
 
 LogicalResult Importer::importIf(const proto::NodeProto &node, Location loc, Scope &scope) {
   Value condition = node.input_size() == 1 ? scope.lookup(node.input(0)) : Value();
-  auto known = condition && !isSequence(condition) ? Node::constantIntsOf(condition) : std::nullopt;
+  bool isTensor = condition && !isSequence(condition) && !isRun(condition);
+  auto known = isTensor ? Node::constantIntsOf(condition) : std::nullopt;
+  if (!known && isTensor && Build::typeOf(condition).getNumElements() == 1)
+    return importChoice(node, condition, loc, scope);
   if (!known || known->size() != 1)
-    return emitError(loc) << "the condition of ONNX operator If depends on the model's inputs, which is not supported"
-                          << kExportAnew;
+    return emitError(loc) << "ONNX operator If lacks a condition";
   auto results = importBody(node, known->front() ? "then_branch" : "else_branch", {}, loc, scope);
   return failed(results) ? failure() : bindResults(node, *results, loc, scope);
+}
+
+/// An If whose condition depends on the model's inputs: both branches are computed, and results of equal shapes chosen.
+LogicalResult Importer::importChoice(const proto::NodeProto &node, Value condition, Location loc, Scope &scope) {
+  auto yes = importBody(node, "then_branch", {}, loc, scope), no = importBody(node, "else_branch", {}, loc, scope);
+  if (failed(yes) || failed(no))
+    return failure();
+  Build build(builder, loc);
+  Value scalar = build.reshape(condition, {});
+  SmallVector<Value> results;
+  for (auto [a, b] : llvm::zip(*yes, *no)) {
+    if (a.getType() != b.getType() || !isa<RankedTensorType>(a.getType()))
+      return emitError(loc)
+             << "the condition of ONNX operator If depends on the model's inputs, and its branches' results "
+                "differ in shape, which is not supported"
+             << kExportAnew;
+    results.push_back(a == b ? a : build.select(scalar, a, b));
+  }
+  return build.hasFailed() ? failure() : bindResults(node, results, loc, scope);
 }
 
 /// Imports a graph that is an attribute once, with values for its inputs; gives those of its outputs.
@@ -52,7 +73,7 @@ LogicalResult Importer::importLoop(const proto::NodeProto &node, Location loc, S
     return i < node.input_size() && !node.input(i).empty() ? scope.lookup(node.input(i)) : Value();
   };
   auto number = [](Value value, int64_t otherwise) {
-    if (isSequence(value))
+    if (isSequence(value) || isRun(value))
       return std::optional<int64_t>();
     auto known = value ? Node::constantIntsOf(value) : std::optional(SmallVector<int64_t>{otherwise});
     return known && known->size() == 1 ? std::optional(known->front()) : std::nullopt;
@@ -103,7 +124,7 @@ LogicalResult Importer::importScan(const proto::NodeProto &node, Location loc, S
     (i < first ? states : scanned).push_back(scope.lookup(node.input(i)));
     if (i < first ? !states.back() : !scanned.back())
       return emitError(loc) << "input '" << node.input(i) << "' of ONNX operator Scan is computed by no node before it";
-    if (i >= first && isSequence(scanned.back()))
+    if (i >= first && !isa<RankedTensorType>(scanned.back().getType()))
       return emitError(loc) << "ONNX operator Scan cannot scan a sequence";
   }
   SmallVector<int64_t> none(count, 0), axes = scan.intsAttr("scan_input_axes").value_or(none),
@@ -145,7 +166,9 @@ LogicalResult Importer::bindSteps(const proto::NodeProto &node, SmallVector<Valu
   size_t joined = perStep.empty() ? 0 : perStep[0].size();
   auto axes = loop.intsAttr("scan_output_axes"), backward = loop.intsAttr("scan_output_directions");
   for (size_t i = 0; i < joined; ++i) {
-    if (llvm::any_of(perStep, [&](const SmallVector<Value> &step) { return i >= step.size() || isSequence(step[i]); }))
+    if (llvm::any_of(perStep, [&](const SmallVector<Value> &step) {
+          return i >= step.size() || !isa<RankedTensorType>(step[i].getType());
+        }))
       return loop.fail() << "the results of the steps of ONNX operator " << node.op_type() << " cannot be joined";
     int64_t rank = Build::rankOf(perStep[0][i]) + 1;
     int64_t axis = loop.axis(axes && i < axes->size() ? (*axes)[i] : 0, rank);

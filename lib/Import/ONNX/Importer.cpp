@@ -55,6 +55,9 @@ LogicalResult Importer::importMain(func::FuncOp function) {
     if (isSequence(results.back()))
       return emitError(fileLoc) << "the graph's output '" << output.name()
                                 << "' is a sequence of tensors, which is not supported; export its elements as outputs";
+    if (isRun(results.back()))
+      return emitError(fileLoc) << "the shape of the graph's output '" << output.name()
+                                << "' depends on the model's inputs, which is not supported";
   }
   func::ReturnOp::create(builder, fileLoc, results);
   Block &body = function.getBody().front();
@@ -191,9 +194,15 @@ LogicalResult Importer::lower(const proto::NodeProto &node, Location loc, Scope 
     return failure();
   std::string key = call.domain.empty() ? call.op : call.domain + ":" + call.op;
   auto it = loweringTable().find(key);
+  if (it == loweringTable().end() && llvm::any_of(call.inputs, isRun))
+    runLowering(call);
+  if (call.hasFailed())
+    return failure();
   if (it == loweringTable().end())
     return inlineFunction(node, call, scope);
-  it->second(call);
+  Lowering lowering = llvm::any_of(call.inputs, isRun) ? runLowering(call) : it->second;
+  if (lowering)
+    lowering(call);
   if (call.hasFailed())
     return failure();
   if (call.results.empty() || !call.results[0])

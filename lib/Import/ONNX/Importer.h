@@ -52,6 +52,7 @@ private:
   LogicalResult importNodes(const google::protobuf::RepeatedPtrField<proto::NodeProto> &nodes, Scope &scope);
   LogicalResult importNode(const proto::NodeProto &node, Scope &scope);
   LogicalResult importIf(const proto::NodeProto &node, mlir::Location loc, Scope &scope);
+  LogicalResult importChoice(const proto::NodeProto &node, Value condition, mlir::Location loc, Scope &scope);
   LogicalResult importLoop(const proto::NodeProto &node, mlir::Location loc, Scope &scope);
   LogicalResult importScan(const proto::NodeProto &node, mlir::Location loc, Scope &scope);
   FailureOr<SmallVector<Value>> importBody(const proto::NodeProto &node, StringRef attribute, ArrayRef<Value> arguments,

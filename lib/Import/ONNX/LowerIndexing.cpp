@@ -27,6 +27,8 @@ Range clampRange(int64_t start, int64_t end, int64_t step, int64_t size) {
 
 void lowerSlice(Node &n) {
   Value x = n.in(0);
+  if (x && isRunSlice(n))
+    return n.give(runOf(n));
   auto starts = n.intsOf("starts", 1), ends = n.intsOf("ends", 2);
   if (!x || !starts || !ends)
     return;
@@ -105,12 +107,51 @@ Value scatter(Node &n, Value x, Value indices, Value updates) {
 
 void lowerScatterNd(Node &n) { n.give(scatter(n, n.in(0), n.in(1), n.in(2))); }
 
+/// A few updates along the axis of whole lines: each is chosen where its index is the element's position, so that lines stay apart.
+Value scatterInLines(Node &n, Value x, Value indices, Value updates, int64_t axis) {
+  int64_t rank = Build::rankOf(x), size = Build::shapeOf(x)[axis];
+  SmallVector<int64_t> line(rank, 1);
+  line[axis] = size;
+  Value places = n.iota(RankedTensorType::get(line, Build::elementOf(indices)), axis, 0, 1);
+  Value isBehind = n.compare(nn::Predicate::Lt, indices, n.like(indices, 0));
+  indices = n.select(isBehind, n.add(indices, n.like(indices, static_cast<double>(size))), indices);
+  std::string reduction = n.textAttr("reduction", "none");
+  for (int64_t i = 0, count = Build::shapeOf(updates)[axis]; i < count && !n.hasFailed(); ++i) {
+    Value isHere = n.compare(nn::Predicate::Eq, n.slice(indices, axis, i, 1), places);
+    Value update = n.slice(updates, axis, i, 1);
+    if (reduction == "add")
+      update = n.add(x, update);
+    else if (reduction == "mul")
+      update = n.mul(x, update);
+    else if (reduction == "max")
+      update = n.make<nn::MaxOp>({x, update});
+    else if (reduction == "min")
+      update = n.make<nn::MinOp>({x, update});
+    x = n.select(isHere, update, x);
+  }
+  return x;
+}
+
+/// Whether there are few updates per line, and some for each.
+bool areFewInLines(Value x, Value indices, Value updates, int64_t axis) {
+  constexpr int64_t kMost = 8;
+  SmallVector<int64_t> all(Build::shapeOf(x)), given(Build::shapeOf(updates));
+  if (all.size() != given.size() || Build::shapeOf(indices) != Build::shapeOf(updates) || given[axis] > kMost)
+    return false;
+  all[axis] = given[axis] = 1;
+  return all == given;
+}
+
 /// ScatterND at [.., i, ..] with the index put in place of the axis' own position.
 void lowerScatterElements(Node &n) {
   Value x = n.in(0), indices = n.in(1), updates = n.in(2);
   if (!x || !indices || !updates)
     return;
   int64_t rank = Build::rankOf(x), axis = n.axis(n.intAttr("axis", 0), rank);
+  std::string reduction = n.textAttr("reduction", "none");
+  if (!n.hasFailed() && rank > 1 && areFewInLines(x, indices, updates, axis) &&
+      llvm::is_contained({"none", "add", "mul", "max", "min"}, reduction))
+    return n.give(scatterInLines(n, x, indices, updates, axis));
   SmallVector<int64_t> shape(Build::shapeOf(indices)), wide(shape);
   if (n.hasFailed() || static_cast<int64_t>(shape.size()) != rank)
     return;

@@ -8,7 +8,7 @@ using namespace mpopt::onnx;
 // A sequence is the result of an unrealized cast of its elements to a tuple. It goes through branches, loops and functions like
 // any value; once its elements are taken it has no use.
 
-bool mpopt::onnx::isSequence(Value value) { return value && isa<TupleType>(value.getType()); }
+bool mpopt::onnx::isSequence(Value value) { return value && isa<TupleType>(value.getType()) && !isRun(value); }
 
 bool mpopt::onnx::takesSequences(StringRef op) {
   return op.starts_with("Sequence") || op == "ConcatFromSequence" || op.starts_with("Optional") || op == "Identity";

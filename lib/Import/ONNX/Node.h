@@ -87,6 +87,12 @@ Value pick(Node &n, Value x, int64_t axis, ArrayRef<int64_t> positions);
 
 /// Whether a value stands for a list of tensors.
 bool isSequence(Value value);
+/// Whether a value stands for a slice whose bounds depend on the model's inputs; whether a Slice is one; the slice.
+bool isRun(Value value);
+bool isRunSlice(Node &n);
+Value runOf(Node &n);
+/// What lowers an operator with such slices among its inputs; null (after an error) where that is not supported.
+Lowering runLowering(Node &n);
 /// Whether an operator has sequences among its inputs, or gives on what it gets.
 bool takesSequences(StringRef op);
 
