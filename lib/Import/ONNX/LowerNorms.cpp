@@ -15,13 +15,29 @@ SmallVector<Value> statistics(Node &n, Value x, int64_t axis, double epsilon) {
   return {mean, n.make<nn::RsqrtOp>({n.add(variance, n.like(x, epsilon))})};
 }
 
+/// Layer normalization whose scale or bias may differ between what is normalised on its own, as between heads.
+Value normalize(Node &n, Value x, Value scale, Value bias, int64_t axis, double epsilon, bool rms) {
+  int64_t inner = Build::rankOf(x) - axis;
+  for (Value *each : {&scale, &bias}) // leading dimensions of 1 are left away
+    if (*each && Build::rankOf(*each) > inner &&
+        llvm::all_of(Build::shapeOf(*each).drop_back(inner), [](int64_t size) { return size == 1; }))
+      *each = n.reshape(*each, Build::shapeOf(*each).take_back(inner));
+  bool differs = llvm::any_of(ArrayRef<Value>{scale, bias}, [&](Value v) { return v && Build::rankOf(v) > inner; });
+  if (!differs)
+    return n.layerNorm(x, scale, bias, axis, epsilon, rms);
+  Value result = n.mul(n.layerNorm(x, nullptr, nullptr, axis, epsilon, rms), scale);
+  return bias ? n.add(result, bias) : result;
+}
+
 template <bool rms> void lowerLayerNorm(Node &n) {
   Value x = n.in(0), scale = n.in(1);
   if (!x || !scale)
     return;
   int64_t axis = n.axis(n.intAttr("axis", -1), Build::rankOf(x));
   double epsilon = n.floatAttr("epsilon", 1e-5f);
-  SmallVector<Value> results{n.layerNorm(x, scale, rms ? Value() : n.opt(2), axis, epsilon, rms)};
+  if (n.hasFailed())
+    return;
+  SmallVector<Value> results{normalize(n, x, scale, rms ? Value() : n.opt(2), axis, epsilon, rms)};
   if (!rms && (n.wants(1) || n.wants(2)))
     llvm::append_range(results, statistics(n, x, axis, epsilon));
   n.give(results);
