@@ -19,7 +19,7 @@ constexpr double kWorthwhileShare = 0.03;
 /// Variables below which the bound is cheap enough to be started anew each time.
 constexpr size_t kSmall = 1000;
 /// Shares of all effort for one descent, and until which new ones are begun.
-constexpr double kDescentShare = 0.12, kRestartShare = 0.6;
+constexpr double kDescentShare = 0.12, kSmallDescentShare = 0.06, kRestartShare = 0.6;
 /// Most of all effort that a first plan may take.
 constexpr double kFirstPlanShare = 0.01;
 
@@ -186,11 +186,13 @@ double Worker::descentWork() const {
 /// Where a descent ends depends on where it began, so there are several, and then the best plan is worked on.
 void Worker::run() {
   static constexpr double kTemperatures[] = {0, 0.01, 0.003, 0.03};
-  double begin = meter.now(), total = meter.end() - begin, length = std::max(kDescentShare * total, descentWork());
+  uint64_t first = seed / 100; // other searchers begin with another temperature
+  double share = model->variables.size() < kSmall ? kSmallDescentShare : kDescentShare;
+  double begin = meter.now(), total = meter.end() - begin, length = std::max(share * total, descentWork());
   for (int i = 0; !meter.over() && !closed(); ++i) {
     if (i > 0 && meter.now() - begin + length > kRestartShare * total)
       break;
-    descend(std::min(meter.end(), meter.now() + length), true, kTemperatures[(i + seed) % 4]);
+    descend(std::min(meter.end(), meter.now() + length), true, kTemperatures[(i + first) % 4]);
     seed += 7919;
   }
   for (int i = 0; !meter.over() && !closed(); ++i)
