@@ -1,8 +1,9 @@
 // Kernels of the runtime's tests, on tensors of 64 floats.
 enum { kCount = 64 };
+typedef float AnywhereFloat __attribute__((aligned(1))); // a source buffer may begin at any byte
 
 void add_one(void *const *args) {
-  const float *from = args[0];
+  const AnywhereFloat *from = args[0];
   float *to = args[1];
   for (int i = 0; i < kCount; ++i)
     to[i] = from[i] + 1;
