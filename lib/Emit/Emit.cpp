@@ -6,6 +6,7 @@
 #include "mpopt/Dialect/Shd/Stages.h"
 #include "llvm/Support/Path.h"
 
+#include <csignal>
 #include <optional>
 #include <set>
 #include <xxhash.h>
@@ -14,6 +15,24 @@ using namespace mlir;
 
 namespace mpopt::emit {
 namespace {
+
+/// While it lives, this thread is not interrupted by Ctrl-C or a request to end: two files then take their places both or not at all.
+class Uninterrupted {
+public:
+  Uninterrupted() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, &before);
+  }
+  ~Uninterrupted() { pthread_sigmask(SIG_SETMASK, &before, nullptr); }
+  Uninterrupted(const Uninterrupted &) = delete;
+  Uninterrupted &operator=(const Uninterrupted &) = delete;
+
+private:
+  sigset_t before;
+};
 
 struct Programs {
   SmallVector<StagePlan> stages;
@@ -141,6 +160,7 @@ LogicalResult emitPlan(ModuleOp module, ArrayRef<char> elf, StringRef account, c
   Status status = weights ? weights->finish() : Status();
   if (status)
     status = file->finish();
+  Uninterrupted both;
   if (status && weights)
     status = weights->commit();
   if (status)
