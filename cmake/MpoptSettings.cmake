@@ -25,8 +25,7 @@ endfunction()
 # false alarms at their border, so those stay off. `fuzzer-no-link` counts what fuzz targets reach.
 set(MPOPT_SANITIZE "" CACHE STRING "address (and undefined behaviour; builds the fuzz targets too) or thread")
 if(MPOPT_SANITIZE STREQUAL "address")
-  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize=vptr,function -fno-sanitize-recover=all
-                      -fsanitize-ignorelist=${CMAKE_CURRENT_LIST_DIR}/sanitize-ignore.txt -Wno-pass-failed)
+  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize=vptr,function -fno-sanitize-recover=all -Wno-pass-failed)
   add_link_options(-fsanitize=address,undefined)
 elseif(MPOPT_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread)
