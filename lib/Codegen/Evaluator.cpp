@@ -45,15 +45,15 @@ std::optional<double> mpopt::codegen::splatOf(Value value) {
 // Memory
 //===----------------------------------------------------------------------===//
 
-static Value linearIndex(Emitter &e, const View &view, const Place &place) {
+static Value linearIndex(Emitter &e, const View &view, ArrayRef<Value> at) {
   Value linear = e.i64(view.offset);
-  for (auto [index, stride] : llvm::zip_equal(place.index, view.strides))
+  for (auto [index, stride] : llvm::zip_equal(at, view.strides))
     linear = e.add(linear, e.mul(index, stride));
   return linear;
 }
 
 Value Evaluator::load(const View &view, const Place &place) {
-  Value linear = linearIndex(e, view, place);
+  Value linear = linearIndex(e, view, place.index);
   if (!place.isRun())
     return e.load(view.pointer, view.element, linear, 1);
   int64_t stride = view.strides[place.laneDim] * place.laneStep;
@@ -67,8 +67,12 @@ Value Evaluator::load(const View &view, const Place &place) {
   return e.fromLanes(lanes);
 }
 
+Value Evaluator::loadPartial(const View &view, ArrayRef<Value> index, int64_t lanes) {
+  return e.loadPartial(view.pointer, view.element, linearIndex(e, view, index), lanes, e.target.vectorWidth());
+}
+
 void Evaluator::store(Value elements, const View &view, const Place &place) {
-  Value linear = linearIndex(e, view, place);
+  Value linear = linearIndex(e, view, place.index);
   if (!place.isRun())
     return e.store(elements, view.pointer, view.element, linear);
   int64_t stride = view.strides[place.laneDim] * place.laneStep;

@@ -55,6 +55,8 @@ public:
   /// Stores to `view` at `place`.
   void store(mlir::Value elements, const View &view, const Place &place);
   mlir::Value load(const View &view, const Place &place);
+  /// A whole vector, of which the first `lanes` lanes are the elements from `index` on along the last dimension, whose stride must be 1.
+  mlir::Value loadPartial(const View &view, llvm::ArrayRef<mlir::Value> index, int64_t lanes);
 
   Emitter &e;
 

@@ -28,14 +28,6 @@ SmallVector<Value> mpopt::codegen::delinearize(Emitter &e, Value linear, ArrayRe
   return index;
 }
 
-/// A vector of which the first `lanes` lanes are the elements from `index` on along the last dimension, whose stride is 1.
-static Value loadRun(Emitter &e, const View &view, ArrayRef<Value> index, int64_t lanes) {
-  Value linear = e.i64(view.offset);
-  for (auto [i, stride] : llvm::zip_equal(index, view.strides))
-    linear = e.add(linear, e.mul(i, stride));
-  return e.loadPartial(view.pointer, view.element, linear, lanes, e.target.vectorWidth());
-}
-
 /// The output that can hold unfinished sums of `product` until its own elements take their place.
 static const Kernel::Output *memoryForSums(const Kernel &kernel, Value product, Type sums) {
   auto *found = llvm::find_if(kernel.outputs, [&](const Kernel::Output &output) {
@@ -80,7 +72,7 @@ LogicalResult mpopt::codegen::lowerPackedMatmul(Kernel &kernel, nn::PackedMatmul
       ev.store(sums, kept->view, Place::run(indexOf(row, column), lanes));
     };
     product.kept = [&, kept](Value row, Value column, int64_t lanes) {
-      return loadRun(e, kept->view, indexOf(row, column), lanes);
+      return ev.loadPartial(kept->view, indexOf(row, column), lanes);
     };
   }
   emitProduct(e, product);
@@ -121,7 +113,7 @@ struct RightMatrix {
     SmallVector<Value> index(batch);
     index.append({k, e.add(start, e.i64(offset))});
     if (view && view->strides.back() == 1)
-      return loadRun(e, *view, index, lanes);
+      return kernel.ev.loadPartial(*view, index, lanes);
     kernel.ev.fresh();
     Value run = e.splat(kernel.ev.at(value, Place::run(index, lanes)), lanes);
     SmallVector<Value> all;

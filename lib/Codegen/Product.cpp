@@ -36,12 +36,12 @@ struct ProductEmitter {
   void rowBlocks(const Panel &panel, Value first, int64_t rows);
   void panels(Value first, int64_t rows);
   void part(Value begin, int64_t depth, bool first, bool last);
-  int64_t blockRows(int64_t depth) const;
+  int64_t mostRows(int64_t depth) const;
   void all();
 };
 
-/// Depth of one part of a deep product.
-constexpr int64_t kPartDepth = 768;
+/// Depth of one part of a deep product, and bytes of the left matrix that a cache of the second level keeps.
+constexpr int64_t kPartDepth = 768, kCachedBytes = 1 << 20;
 
 } // namespace
 
@@ -114,34 +114,31 @@ void ProductEmitter::panels(Value first, int64_t rows) {
     one({e.i64(whole), e.i64(whole * p.panel), p.columns - whole * p.panel});
 }
 
-/// Rows of a left matrix of `depth` columns that stay in the cache while all panels pass.
-int64_t ProductEmitter::blockRows(int64_t depth) const {
+/// The most rows of a left matrix of `depth` columns that stay in the cache while all panels pass.
+int64_t ProductEmitter::mostRows(int64_t depth) const {
   int64_t step = e.target.blockRows(p.panel / width), rowBytes = depth * elementBytes(p.type);
-  return std::max<int64_t>(1, p.lhsBlockBytes / rowBytes / step) * step;
+  return std::max<int64_t>(1, kCachedBytes / rowBytes / step) * step;
 }
 
-/// Sums over `depth` from `begin`, for all rows and columns.
+/// Sums over `depth` from `begin`, for all rows and columns: in blocks of rows of about equal size, each of which reads the whole right matrix.
 void ProductEmitter::part(Value begin, int64_t depth, bool first, bool last) {
   from = begin;
   to = e.add(begin, e.i64(depth));
   isFirst = first;
   isLast = last;
-  int64_t block = blockRows(depth);
-  if (p.rowCount || p.rows <= 2 * block)
+  int64_t blocks = p.rowCount ? 1 : llvm::divideCeil(p.rows, mostRows(depth));
+  if (blocks == 1)
     return panels(e.i64(0), p.rows);
-  // Blocks of about equal size, up to half as large again: each reads the right matrix once more.
-  int64_t step = e.target.blockRows(p.panel / width), blocks = llvm::divideCeil(2 * p.rows, 3 * block);
-  block = llvm::alignTo(llvm::divideCeil(p.rows, blocks), step);
+  int64_t block = llvm::alignTo(llvm::divideCeil(p.rows, blocks), e.target.blockRows(p.panel / width));
   int64_t whole = p.rows / block * block;
   e.loop(0, whole, block, [&](Value row) { panels(row, block); });
   if (whole < p.rows)
     panels(e.i64(whole), p.rows - whole);
 }
 
-/// A left matrix larger than the cache is cut into blocks of rows that each stay there for all panels; each reads the whole right matrix again.
-/// Where the depth is why blocks are short, it is cut first.
+/// Where not all rows stay in the cache, the depth is cut first.
 void ProductEmitter::all() {
-  bool isCut = p.keep && !p.rowCount && p.rows > 2 * blockRows(p.depth);
+  bool isCut = p.keep && !p.rowCount && p.rows > mostRows(p.depth);
   int64_t parts = isCut ? std::max<int64_t>(1, (p.depth + kPartDepth / 2) / kPartDepth) : 1;
   if (parts == 1)
     return part(e.i64(0), p.depth, true, true);

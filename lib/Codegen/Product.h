@@ -30,8 +30,6 @@ struct Product {
   /// When given, the number of rows, which is known only when the kernel runs: `rows` is the most that there can be, and `lhs` and
   /// `finish` may see rows past the last one, up to a whole block.
   mlir::Value rowCount;
-  /// Bytes of the left matrix that one pass over all panels should touch.
-  int64_t lhsBlockBytes = 512 << 10;
 };
 
 void emitProduct(Emitter &e, const Product &product);

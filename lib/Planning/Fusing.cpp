@@ -27,7 +27,7 @@ bool isFused(OpOperand &use) {
       nn::isInitTime(value))
     return false;
   if (isView(def))
-    return true;
+    return !isa<nn::ReshapeOp>(user); // which needs its operand in memory
   if (nn::isElementwise(user))
     return takesEpilogue(def) &&
            cast<ShapedType>(value.getType()).getShape() == cast<ShapedType>(user->getResult(0).getType()).getShape();

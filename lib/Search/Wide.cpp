@@ -80,7 +80,8 @@ public:
       : model(std::make_unique<Model>(root)), shared(shared), meter(meter), seed(seed), gap(gap),
         integral(isIntegral(root)) {}
 
-  void run();
+  /// Descents begin with a temperature each, the first with number `temperature` of them.
+  void run(uint64_t temperature);
   void runBriefly();
 
 private:
@@ -184,15 +185,14 @@ double Worker::descentWork() const {
 }
 
 /// Where a descent ends depends on where it began, so there are several, and then the best plan is worked on.
-void Worker::run() {
+void Worker::run(uint64_t temperature) {
   static constexpr double kTemperatures[] = {0, 0.01, 0.003, 0.03};
-  uint64_t first = seed / 100; // other searchers begin with another temperature
   double share = model->variables.size() < kSmall ? kSmallDescentShare : kDescentShare;
   double begin = meter.now(), total = meter.end() - begin, length = std::max(share * total, descentWork());
   for (int i = 0; !meter.over() && !closed(); ++i) {
     if (i > 0 && meter.now() - begin + length > kRestartShare * total)
       break;
-    descend(std::min(meter.end(), meter.now() + length), true, kTemperatures[(i + first) % 4]);
+    descend(std::min(meter.end(), meter.now() + length), true, kTemperatures[(i + temperature) % 4]);
     seed += 7919;
   }
   for (int i = 0; !meter.over() && !closed(); ++i)
@@ -214,7 +214,8 @@ void searchWidely(const Model &model, Meter meter, const WideOptions &options, I
   std::vector<std::thread> threads;
   auto work = [&](int index) {
     Meter own = meter;
-    Worker(model, shared, own, options.seed * 1000 + uint64_t(index) * 100, options.gap).run();
+    Worker(model, shared, own, options.seed * 1000 + uint64_t(index) * 100, options.gap)
+        .run(options.seed * 10 + uint64_t(index));
   };
   for (int i = 1; i < options.threads; ++i)
     threads.emplace_back(work, i);

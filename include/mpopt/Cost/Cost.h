@@ -54,10 +54,10 @@ struct OpTimes {
 
 OpTimes opTimes(const machine::Machine &machine, const OpCost &op);
 
-/// The time of which the shorter of arithmetic and traffic takes none in `times`: what of it the device does not overlap with the longer.
+/// What the shorter of arithmetic and traffic adds to the longer: the share that the device does not overlap (DeviceType::overlap).
 double exposedSeconds(const machine::Machine &machine, const OpTimes &times);
 
-/// Roofline, rounded off where a device does not overlap all: launches + max(arithmetic, traffic) + exposedSeconds.
+/// launches + max(arithmetic, traffic) + exposedSeconds: a roofline where the device overlaps all.
 double opSeconds(const machine::Machine &machine, const OpCost &op);
 
 } // namespace mpopt::cost

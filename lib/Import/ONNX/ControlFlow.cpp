@@ -10,12 +10,12 @@ static constexpr int64_t kMaxSteps = 4096;
 
 LogicalResult Importer::importIf(const proto::NodeProto &node, Location loc, Scope &scope) {
   Value condition = node.input_size() == 1 ? scope.lookup(node.input(0)) : Value();
-  bool isTensor = condition && !isSequence(condition) && !isRun(condition);
-  auto known = isTensor ? Node::constantIntsOf(condition) : std::nullopt;
-  if (!known && isTensor && Build::typeOf(condition).getNumElements() == 1)
+  auto type = condition ? dyn_cast<RankedTensorType>(condition.getType()) : nullptr;
+  if (!type || type.getNumElements() != 1)
+    return emitError(loc) << "ONNX operator If needs one boolean as its condition";
+  auto known = Node::constantIntsOf(condition);
+  if (!known)
     return importChoice(node, condition, loc, scope);
-  if (!known || known->size() != 1)
-    return emitError(loc) << "ONNX operator If lacks a condition";
   auto results = importBody(node, known->front() ? "then_branch" : "else_branch", {}, loc, scope);
   return failed(results) ? failure() : bindResults(node, *results, loc, scope);
 }
@@ -73,8 +73,6 @@ LogicalResult Importer::importLoop(const proto::NodeProto &node, Location loc, S
     return i < node.input_size() && !node.input(i).empty() ? scope.lookup(node.input(i)) : Value();
   };
   auto number = [](Value value, int64_t otherwise) {
-    if (isSequence(value) || isRun(value))
-      return std::optional<int64_t>();
     auto known = value ? Node::constantIntsOf(value) : std::optional(SmallVector<int64_t>{otherwise});
     return known && known->size() == 1 ? std::optional(known->front()) : std::nullopt;
   };

@@ -194,15 +194,14 @@ LogicalResult Importer::lower(const proto::NodeProto &node, Location loc, Scope 
     return failure();
   std::string key = call.domain.empty() ? call.op : call.domain + ":" + call.op;
   auto it = loweringTable().find(key);
-  if (it == loweringTable().end() && llvm::any_of(call.inputs, isRun))
-    runLowering(call);
+  Lowering lowering = llvm::any_of(call.inputs, isRun) ? runLowering(call)
+                      : it != loweringTable().end()    ? it->second
+                                                       : nullptr;
   if (call.hasFailed())
     return failure();
-  if (it == loweringTable().end())
+  if (!lowering)
     return inlineFunction(node, call, scope);
-  Lowering lowering = llvm::any_of(call.inputs, isRun) ? runLowering(call) : it->second;
-  if (lowering)
-    lowering(call);
+  lowering(call);
   if (call.hasFailed())
     return failure();
   if (call.results.empty() || !call.results[0])

@@ -1,5 +1,6 @@
 // ONNX convolutions.
 #include "Window.h"
+#include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 using namespace mpopt;
@@ -13,7 +14,7 @@ Value mpopt::onnx::narrowed(Node &n, Value result, Value like) {
   return result ? n.cast(result, Build::elementOf(like)) : result;
 }
 
-std::optional<Window> mpopt::onnx::readWindow(Node &n, ArrayRef<int64_t> kernel) {
+std::optional<Window> mpopt::onnx::readWindow(Node &n, ArrayRef<int64_t> kernel, int64_t dimensions) {
   size_t rank = kernel.size();
   Window w{SmallVector<int64_t>(kernel),
            n.intsAttr("strides").value_or(SmallVector<int64_t>(rank, 1)),
@@ -25,10 +26,9 @@ std::optional<Window> mpopt::onnx::readWindow(Node &n, ArrayRef<int64_t> kernel)
     return llvm::all_of(values, [](int64_t v) { return v > 0 && v < INT32_MAX; });
   };
   bool padsFit = llvm::all_of(pads, [](int64_t pad) { return pad > -INT32_MAX && pad < INT32_MAX; });
-  if (Build::rankOf(n.in(0)) != static_cast<int64_t>(rank) + 2 || w.strides.size() != rank ||
-      w.dilations.size() != rank || pads.size() != 2 * rank || !positive(w.kernel) || !positive(w.strides) ||
-      !positive(w.dilations) || !padsFit) {
-    n.fail() << "kernel_shape, strides, dilations or pads of ONNX operator " << n.op << " do not fit "
+  if (dimensions != static_cast<int64_t>(rank) || w.strides.size() != rank || w.dilations.size() != rank ||
+      pads.size() != 2 * rank || !positive(w.kernel) || !positive(w.strides) || !positive(w.dilations) || !padsFit) {
+    n.fail() << "shape of the kernel, strides, dilations or pads of ONNX operator " << n.op << " do not fit "
              << n.in(0).getType();
     return std::nullopt;
   }
@@ -57,7 +57,8 @@ void lowerConvTranspose(Node &n) {
   Value x = n.in(0), weight = n.in(1);
   if (!x || !weight)
     return;
-  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))));
+  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))),
+                      Build::rankOf(x) - 2);
   if (!w)
     return;
   size_t rank = w->kernel.size();
@@ -89,45 +90,41 @@ void lowerConvTranspose(Node &n) {
 /// Blocks [batch, channels * block, number] added up at their places in an image: a transposed convolution that takes each
 /// element of a block to its place.
 void lowerCol2Im(Node &n) {
+  constexpr uint64_t kMostPlaces = uint64_t(1) << 26;
   Value x = n.in(0);
   auto image = n.ints(1, "image_shape"), block = n.ints(2, "block_shape");
   if (!x || !image || !block)
     return;
-  size_t rank = block->size();
-  int64_t elements = 1, grid = 1;
-  SmallVector<int64_t> shape{Build::shapeOf(x).front(), 0}, extra;
-  for (int64_t size : *block)
-    elements = size > 0 && elements <= INT32_MAX / size ? elements * size : INT64_MAX;
-  bool fits =
-      Build::rankOf(x) == 3 && image->size() == rank && elements <= INT32_MAX && Build::shapeOf(x)[1] % elements == 0;
-  Value spatial = fits ? n.reshape(x, {shape[0], Build::shapeOf(x)[1], Build::shapeOf(x)[2]}) : Value();
-  SmallVector<int64_t> ones(rank, 1);
-  Window w{*block, n.intsAttr("strides").value_or(ones), n.intsAttr("dilations").value_or(ones), {}, {}};
-  SmallVector<int64_t> pads = n.intsAttr("pads").value_or(SmallVector<int64_t>(2 * rank, 0));
-  fits = fits && w.strides.size() == rank && w.dilations.size() == rank && pads.size() == 2 * rank;
-  for (size_t i = 0; i < rank && fits; ++i) {
-    w.begin.push_back(pads[i]);
-    w.end.push_back(pads[rank + i]);
-    int64_t room = (*image)[i] + w.begin[i] + w.end[i] - w.extent(i);
-    fits = w.strides[i] > 0 && room >= 0;
-    shape.push_back(fits ? room / w.strides[i] + 1 : 0);
-    extra.push_back(fits ? room % w.strides[i] : 0);
-    grid *= shape.back();
+  auto w = readWindow(n, *block, static_cast<int64_t>(image->size()));
+  if (!w)
+    return;
+  uint64_t elements = 1, grid = 1;
+  SmallVector<int64_t> shape(Build::shapeOf(x).take_front(2)), extra;
+  bool fits = Build::rankOf(x) == 3;
+  for (size_t i = 0; i < image->size() && fits; ++i) {
+    int64_t size = (*image)[i], room = std::min<int64_t>(size, INT32_MAX) + w->begin[i] + w->end[i] - w->extent(i);
+    fits = size > 0 && size < INT32_MAX && room >= 0;
+    shape.push_back(room / w->strides[i] + 1);
+    extra.push_back(room % w->strides[i]);
+    grid = llvm::SaturatingMultiply(grid, static_cast<uint64_t>(shape.back()));
+    elements = llvm::SaturatingMultiply(elements, static_cast<uint64_t>((*block)[i]));
   }
-  if (!fits || !spatial || grid != Build::shapeOf(x)[2])
+  uint64_t channels = fits ? shape[1] : 0;
+  if (!fits || grid != static_cast<uint64_t>(Build::shapeOf(x)[2]) || channels % elements != 0)
     return void(n.fail() << "image_shape, block_shape, strides, dilations or pads of ONNX operator Col2Im do not fit "
                          << x.getType());
-  int64_t channels = shape[1] = Build::shapeOf(x)[1];
-  SmallVector<int64_t> weightShape{channels, 1};
+  if (llvm::SaturatingMultiply(channels, elements) > kMostPlaces)
+    return void(n.fail() << "ONNX operator Col2Im has too large blocks in " << x.getType());
+  SmallVector<int64_t> weightShape{static_cast<int64_t>(channels), 1};
   llvm::append_range(weightShape, *block);
   std::vector<float> places(channels * elements, 0);
-  for (int64_t c = 0; c < channels; ++c)
+  for (uint64_t c = 0; c < channels; ++c)
     places[c * elements + c % elements] = 1;
   auto weightType = RankedTensorType::get(weightShape, Float32Type::get(n.context()));
   Value weight = n.constant(DenseElementsAttr::get(weightType, ArrayRef<float>(places)));
-  SmallVector<NamedAttribute> attributes = w.attributes(n);
+  SmallVector<NamedAttribute> attributes = w->attributes(n);
   attributes.push_back(n.integers("output_padding", extra));
-  attributes.push_back(n.integer("groups", channels / elements));
+  attributes.push_back(n.integer("groups", static_cast<int64_t>(channels / elements)));
   Value wide = widened(n, n.reshape(x, shape));
   n.give(narrowed(n, n.make<nn::ConvTransposeOp>({wide, n.cast(weight, Build::elementOf(wide))}, attributes), x));
 }
@@ -137,7 +134,8 @@ void lowerCol2Im(Node &n) {
 Value mpopt::onnx::convolve(Node &n, Value x, Value weight, Value bias) {
   if (!x || !weight)
     return nullptr;
-  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))));
+  auto w = readWindow(n, Build::shapeOf(weight).drop_front(std::min<int64_t>(2, Build::rankOf(weight))),
+                      Build::rankOf(x) - 2);
   if (!w)
     return nullptr;
   applyAutoPad(n, *w, Build::shapeOf(x).drop_front(2));

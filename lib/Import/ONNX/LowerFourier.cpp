@@ -25,39 +25,40 @@ struct Transform {
 /// Matrices beyond this many elements are refused: such a transform is not for a product.
 constexpr int64_t kMaxMatrix = int64_t(1) << 26;
 
-/// The matrix [in * parts, out * parts] that takes numbers with their parts side by side to others.
-Value matrixOf(Node &n, const Transform &t, Type element) {
+/// The matrix [in * parts, out * parts], in f64, that takes numbers with their parts side by side to others.
+Value matrixOf(Node &n, const Transform &t) {
   int64_t inParts = t.complexIn ? 2 : 1, outParts = t.complexOut ? 2 : 1;
   int64_t rows = t.in * inParts, columns = t.out * outParts;
   if (rows > kMaxMatrix / std::max<int64_t>(columns, 1)) {
     n.fail() << "ONNX operator " << n.op << " of length " << t.length << " is too long";
     return nullptr;
   }
-  std::vector<float> values(rows * columns);
+  std::vector<double> values(rows * columns);
   for (int64_t i = 0; i < t.in && i < t.length; ++i)
     for (int64_t o = 0; o < t.out; ++o) {
       double angle = 2 * M_PI * static_cast<double>(i * o % t.length) / static_cast<double>(t.length);
       double re = t.weight(i) * std::cos(angle), im = t.weight(i) * std::sin(angle) * (t.inverse ? 1 : -1);
-      float *at = &values[i * inParts * columns + o * outParts];
-      at[0] = static_cast<float>(re);
+      double *at = &values[i * inParts * columns + o * outParts];
+      at[0] = re;
       if (t.complexOut)
-        at[1] = static_cast<float>(im);
+        at[1] = im;
       if (t.complexIn)
-        at[columns] = static_cast<float>(-im);
+        at[columns] = -im;
       if (t.complexIn && t.complexOut)
-        at[columns + 1] = static_cast<float>(re);
+        at[columns + 1] = re;
     }
-  auto type = RankedTensorType::get({rows, columns}, Float32Type::get(n.context()));
-  return n.cast(n.constant(DenseElementsAttr::get(type, ArrayRef<float>(values))), element);
+  auto type = RankedTensorType::get({rows, columns}, Float64Type::get(n.context()));
+  return n.constant(DenseElementsAttr::get(type, ArrayRef<double>(values)));
 }
 
-/// x, [.., in, parts], transformed: [.., out, parts].
+/// x, [.., in, parts], transformed: [.., out, parts]. In f64: what should cancel in a sum of as many terms as the signal is long, and what is
+/// small beside the rest of a spectrum, would else be noise.
 Value transform(Node &n, Value x, const Transform &t) {
-  Value matrix = matrixOf(n, t, Build::elementOf(x));
+  Value matrix = matrixOf(n, t), wide = n.cast(x, Float64Type::get(n.context()));
   SmallVector<int64_t> shape(Build::shapeOf(x).drop_back(2)), result(shape);
   shape.push_back(Build::shapeOf(x).take_back(2)[0] * Build::shapeOf(x).back());
   result.append({t.out, t.complexOut ? 2 : 1});
-  return n.reshape(n.matmul(n.reshape(x, shape), matrix), result);
+  return n.cast(n.reshape(n.matmul(n.reshape(wide, shape), matrix), result), Build::elementOf(x));
 }
 
 /// Whether the last dimension holds a real part, or also an imaginary one; an error otherwise.

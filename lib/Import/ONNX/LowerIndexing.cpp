@@ -1,5 +1,6 @@
 // ONNX operators that pick or place elements by position.
 #include "Node.h"
+#include "llvm/ADT/StringSwitch.h"
 
 using namespace mlir;
 using namespace mpopt;
@@ -91,18 +92,40 @@ void lowerGatherNd(Node &n) {
   n.give(n.make<nn::GatherNdOp>({n.in(0), n.in(1)}, {n.integer("batch_dims", n.intAttr("batch_dims", 0))}));
 }
 
-/// ScatterND with the reduction of the node's attribute.
-Value scatter(Node &n, Value x, Value indices, Value updates) {
+/// What combines elements with their updates; nothing where updates take their places (and after an error).
+std::optional<nn::ReduceKind> reductionOf(Node &n) {
   std::string name = n.textAttr("reduction", "none");
+  auto kind = llvm::StringSwitch<std::optional<nn::ReduceKind>>(name)
+                  .Case("add", nn::ReduceKind::Sum)
+                  .Case("mul", nn::ReduceKind::Prod)
+                  .Case("max", nn::ReduceKind::Max)
+                  .Case("min", nn::ReduceKind::Min)
+                  .Default(std::nullopt);
+  if (!kind && name != "none")
+    n.fail() << "ONNX operator " << n.op << " has no reduction '" << name << "'; there are none, add, mul, max and min";
+  return kind;
+}
+
+Value scatter(Node &n, Value x, Value indices, Value updates) {
   SmallVector<NamedAttribute> attributes;
-  StringRef kind = name == "add" ? "sum" : name == "mul" ? "prod" : StringRef(name);
-  if (auto reduction = nn::symbolizeReduceKind(kind)) {
+  if (auto reduction = reductionOf(n))
     attributes.push_back({"reduction", nn::ReduceKindAttr::get(n.context(), *reduction)});
-  } else if (name != "none") {
-    n.fail() << "ONNX operator " << n.op << " has no reduction '" << name << "'";
-    return nullptr;
-  }
   return n.make<nn::ScatterNdOp>({x, indices, updates}, attributes);
+}
+
+Value combine(Node &n, std::optional<nn::ReduceKind> reduction, Value x, Value update) {
+  if (!reduction)
+    return update;
+  switch (*reduction) {
+  case nn::ReduceKind::Sum:
+    return n.add(x, update);
+  case nn::ReduceKind::Prod:
+    return n.mul(x, update);
+  case nn::ReduceKind::Max:
+    return n.make<nn::MaxOp>({x, update});
+  default:
+    return n.make<nn::MinOp>({x, update});
+  }
 }
 
 void lowerScatterNd(Node &n) { n.give(scatter(n, n.in(0), n.in(1), n.in(2))); }
@@ -113,20 +136,11 @@ Value scatterInLines(Node &n, Value x, Value indices, Value updates, int64_t axi
   SmallVector<int64_t> line(rank, 1);
   line[axis] = size;
   Value places = n.iota(RankedTensorType::get(line, Build::elementOf(indices)), axis, 0, 1);
-  Value isBehind = n.compare(nn::Predicate::Lt, indices, n.like(indices, 0));
-  indices = n.select(isBehind, n.add(indices, n.like(indices, static_cast<double>(size))), indices);
-  std::string reduction = n.textAttr("reduction", "none");
+  indices = fromStart(n, indices, size);
+  auto reduction = reductionOf(n);
   for (int64_t i = 0, count = Build::shapeOf(updates)[axis]; i < count && !n.hasFailed(); ++i) {
     Value isHere = n.compare(nn::Predicate::Eq, n.slice(indices, axis, i, 1), places);
-    Value update = n.slice(updates, axis, i, 1);
-    if (reduction == "add")
-      update = n.add(x, update);
-    else if (reduction == "mul")
-      update = n.mul(x, update);
-    else if (reduction == "max")
-      update = n.make<nn::MaxOp>({x, update});
-    else if (reduction == "min")
-      update = n.make<nn::MinOp>({x, update});
+    Value update = combine(n, reduction, x, n.slice(updates, axis, i, 1));
     x = n.select(isHere, update, x);
   }
   return x;
@@ -148,9 +162,7 @@ void lowerScatterElements(Node &n) {
   if (!x || !indices || !updates)
     return;
   int64_t rank = Build::rankOf(x), axis = n.axis(n.intAttr("axis", 0), rank);
-  std::string reduction = n.textAttr("reduction", "none");
-  if (!n.hasFailed() && rank > 1 && areFewInLines(x, indices, updates, axis) &&
-      llvm::is_contained({"none", "add", "mul", "max", "min"}, reduction))
+  if (!n.hasFailed() && rank > 1 && areFewInLines(x, indices, updates, axis))
     return n.give(scatterInLines(n, x, indices, updates, axis));
   SmallVector<int64_t> shape(Build::shapeOf(indices)), wide(shape);
   if (n.hasFailed() || static_cast<int64_t>(shape.size()) != rank)
@@ -246,9 +258,7 @@ void lowerOneHot(Node &n) {
   wide.insert(wide.begin() + axis, 1);
   positions[axis] = size;
   Type i64 = IntegerType::get(n.context(), 64);
-  Value wrapped = n.cast(indices, i64);
-  wrapped =
-      n.select(n.compare(nn::Predicate::Lt, wrapped, n.splat(0, i64)), n.add(wrapped, n.splat(size, i64)), wrapped);
+  Value wrapped = fromStart(n, n.cast(indices, i64), size);
   Value hot =
       n.compare(nn::Predicate::Eq, n.reshape(wrapped, wide), n.iota(RankedTensorType::get(positions, i64), axis, 0, 1));
   auto part = [&](int64_t i) { return n.reshape(n.slice(values, 0, i, 1), {}); };
@@ -282,6 +292,11 @@ void lowerNonZero(Node &n) {
 }
 
 } // namespace
+
+Value mpopt::onnx::fromStart(Node &n, Value places, int64_t size) {
+  Value isBehind = n.compare(nn::Predicate::Lt, places, n.like(places, 0));
+  return n.select(isBehind, n.add(places, n.like(places, static_cast<double>(size))), places);
+}
 
 void mpopt::onnx::addIndexing(LoweringTable &table) {
   table["Slice"] = lowerSlice;

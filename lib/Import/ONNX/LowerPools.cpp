@@ -8,9 +8,7 @@ using namespace mpopt::onnx;
 namespace {
 
 /// ceil_mode: one more position where a last, partial window begins before the end of the input and its leading padding.
-/// Returns whether any dimension grew.
-bool applyCeilMode(Window &w, ArrayRef<int64_t> sizes) {
-  bool grew = false;
+void applyCeilMode(Window &w, ArrayRef<int64_t> sizes) {
   for (size_t i = 0; i < sizes.size(); ++i) {
     int64_t room = sizes[i] + w.begin[i] + w.end[i] - w.extent(i);
     if (room < 0)
@@ -19,12 +17,10 @@ bool applyCeilMode(Window &w, ArrayRef<int64_t> sizes) {
     if ((positions - 1) * w.strides[i] >= sizes[i] + w.begin[i])
       --positions;
     int64_t end = (positions - 1) * w.strides[i] + w.extent(i) - sizes[i] - w.begin[i];
-    grew |= end > w.end[i];
     // A smaller end is the floor form's; only more padding changes the number of positions.
     if (end > w.end[i] || positions != room / w.strides[i] + 1)
       w.end[i] = end;
   }
-  return grew;
 }
 
 /// The window of a pool; nullopt after an error.
@@ -36,7 +32,7 @@ std::optional<Window> poolWindow(Node &n) {
       n.fail() << "ONNX operator " << n.op << " lacks kernel_shape";
     return std::nullopt;
   }
-  auto w = readWindow(n, *kernel);
+  auto w = readWindow(n, *kernel, Build::rankOf(x) - 2);
   if (!w)
     return std::nullopt;
   ArrayRef<int64_t> sizes = Build::shapeOf(x).drop_front(2);

@@ -31,13 +31,9 @@ Value pack(Node &n, const Run &run) {
   return packed;
 }
 
-/// A bound as a scalar, counted from the end when negative.
+/// A bound as a scalar, counted from the start.
 Value boundOf(Node &n, Value bound, int64_t size) {
-  bound = n.cast(n.reshape(bound, {}), IntegerType::get(n.context(), 64));
-  if (!bound)
-    return nullptr;
-  Value isBehind = n.compare(nn::Predicate::Lt, bound, n.like(bound, 0));
-  return n.select(isBehind, n.add(bound, n.like(bound, static_cast<double>(size))), bound);
+  return fromStart(n, n.cast(n.reshape(bound, {}), IntegerType::get(n.context(), 64)), size);
 }
 
 /// Which elements along the run's axis are inside: booleans, as many as the axis has elements.

@@ -34,9 +34,11 @@ std::optional<SmallVector<Value>> elementsOf(Node &n, unsigned i) {
 std::optional<int64_t> placeOf(Node &n, unsigned i, int64_t count, int64_t otherwise, bool end) {
   if (!n.has(i))
     return otherwise;
-  auto place = isSequence(n.opt(i)) ? std::nullopt : n.ints(i, "position");
-  if (n.hasFailed() || !place || place->size() != 1)
-    return n.hasFailed() ? std::nullopt : (n.fail() << "ONNX operator " << n.op << " needs one position", std::nullopt);
+  auto place = n.ints(i, "position");
+  if (place && place->size() != 1)
+    n.fail() << "ONNX operator " << n.op << " needs one position";
+  if (n.hasFailed())
+    return std::nullopt;
   int64_t at = n.axis(place->front(), count, end);
   return n.hasFailed() ? std::nullopt : std::optional(at);
 }

@@ -85,6 +85,9 @@ Value rotateHeads(Node &n, Value x, Value cos, Value sin, Value positions, bool 
 /// Elements of x at fixed positions along one axis.
 Value pick(Node &n, Value x, int64_t axis, ArrayRef<int64_t> positions);
 
+/// Places along a dimension of `size`, those below 0 counted from the end.
+Value fromStart(Node &n, Value places, int64_t size);
+
 /// Whether a value stands for a list of tensors.
 bool isSequence(Value value);
 /// Whether a value stands for a slice whose bounds depend on the model's inputs; whether a Slice is one; the slice.

@@ -16,8 +16,8 @@ struct Window {
   int64_t extent(size_t i) const { return dilations[i] * (kernel[i] - 1) + 1; }
 };
 
-/// Reads strides, dilations and pads; `kernel` from the attribute or the weight. nullopt after an error.
-std::optional<Window> readWindow(Node &n, ArrayRef<int64_t> kernel);
+/// Reads strides, dilations and pads of windows of the shape `kernel` on images of so many spatial dimensions. nullopt after an error.
+std::optional<Window> readWindow(Node &n, ArrayRef<int64_t> kernel, int64_t dimensions);
 /// auto_pad: SAME_* pads so that there are ceil(size / stride) positions, the odd element after (UPPER) or before.
 void applyAutoPad(Node &n, Window &w, ArrayRef<int64_t> sizes);
 

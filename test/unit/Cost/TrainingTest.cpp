@@ -8,7 +8,6 @@
 
 using namespace mpopt;
 using namespace mpopt::cost;
-using machine::DType;
 using machine::Machine;
 using machine::Stack;
 using testing::ElementsAre;
