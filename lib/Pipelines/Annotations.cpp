@@ -1,8 +1,8 @@
 //===- Annotations.cpp - Between plans and ONNX's multi-device annotations ===//
 //
 // ONNX lists, per shard of a tensor, the devices that hold it. A mesh says the same by axes: device numbers are positions in row-major order, so a
-// shard's number along a dimension is a sum of coordinates times strides. The stages of a pipeline are equal runs of devices, each of which is such a
-// mesh; the devices of an operator that every stage computes are those of all stages.
+// shard's number along a dimension is a sum of coordinates times strides. The stages of a pipeline are runs of devices, each of which is such a mesh;
+// the devices of an operator that every stage computes are those of all stages where these are equal.
 //
 //===----------------------------------------------------------------------===//
 
@@ -127,9 +127,10 @@ public:
     }
   }
 
-  void add(const NodeAnnotation &node, std::vector<planning::NodePin> &pins) const {
+  /// `ownStage`: where stages have meshes of their own, that whose mesh this is.
+  void add(const NodeAnnotation &node, std::optional<int64_t> ownStage, std::vector<planning::NodePin> &pins) const {
     for (const TensorAnnotation &tensor : node.tensors) {
-      planning::NodePin pin{node.node, tensor.tensor, {}, {}, finder.dimsOf(tensor)};
+      planning::NodePin pin{node.node, tensor.tensor, {}, {}, finder.dimsOf(tensor), ownStage};
       const std::vector<std::string> &outputs = byName.lookup(node.node)->outputs;
       if (auto it = llvm::find(outputs, tensor.tensor); it != outputs.end())
         pin.result = static_cast<unsigned>(it - outputs.begin());
@@ -285,25 +286,84 @@ int64_t stagesOf(const Annotations &annotations) {
   return last + 1;
 }
 
-/// Numbers the devices of each stage from 0 on; those of what belongs to no stage are left as the first stage has them. False where a node names
-/// devices that are not its stage's.
-bool toOneStage(Annotations &annotations, int64_t stages) {
+/// The devices of each stage; nothing where they are no runs of devices, one after the other.
+std::optional<std::vector<int64_t>> sizesOfStages(const Annotations &annotations, int64_t stages) {
+  constexpr int64_t kNone = -1;
+  bool valid = llvm::all_of(annotations.nodes, [](const NodeAnnotation &node) { return node.stage.value_or(0) >= 0; });
+  if (!valid || stages > annotations.devices)
+    return std::nullopt;
   if (stages == 1)
-    return true;
-  if (annotations.devices % stages != 0)
-    return false;
-  int64_t size = annotations.devices / stages;
-  for (NodeAnnotation &node : annotations.nodes)
+    return std::vector{annotations.devices};
+  std::vector<int64_t> last(stages, kNone), first(stages, annotations.devices);
+  for (const NodeAnnotation &node : annotations.nodes)
+    for (const TensorAnnotation &tensor : node.tensors)
+      for (const std::vector<int64_t> &shard : tensor.devices)
+        for (int64_t device : shard)
+          if (node.stage) {
+            first[*node.stage] = std::min(first[*node.stage], device);
+            last[*node.stage] = std::max(last[*node.stage], device);
+          }
+  std::vector<int64_t> sizes;
+  for (int64_t stage = 0, next = 0; stage < stages; next = last[stage++] + 1) {
+    if (first[stage] != next || last[stage] < first[stage])
+      return std::nullopt;
+    sizes.push_back(last[stage] - first[stage] + 1);
+  }
+  return last.back() + 1 == annotations.devices ? std::optional(sizes) : std::nullopt;
+}
+
+/// Numbers the devices of each stage from 0 on; those of what belongs to no stage are left as the first stage has them.
+void toOneStage(Annotations &annotations, ArrayRef<int64_t> sizes) {
+  for (NodeAnnotation &node : annotations.nodes) {
+    int64_t begin = 0;
+    for (int64_t size : sizes.take_front(node.stage.value_or(0)))
+      begin += size;
     for (TensorAnnotation &tensor : node.tensors)
-      for (std::vector<int64_t> &shard : tensor.devices)
-        if (node.stage) {
-          for (int64_t &device : shard)
-            if ((device -= *node.stage * size) < 0 || device >= size)
-              return false;
-        } else {
-          std::erase_if(shard, [&](int64_t device) { return device >= size; });
-        }
-  return true;
+      for (std::vector<int64_t> &shard : tensor.devices) {
+        if (!node.stage)
+          std::erase_if(shard, [&](int64_t device) { return device >= sizes.front(); });
+        for (int64_t &device : shard)
+          device -= begin;
+      }
+  }
+}
+
+/// The strategy of a plan whose stages have the devices that annotations name; nothing where the one that is asked for has others.
+std::optional<planning::Strategy> withSizes(const std::optional<planning::Strategy> &asked, ArrayRef<int64_t> sizes) {
+  auto stages = static_cast<int64_t>(sizes.size());
+  planning::Strategy strategy = asked.value_or(planning::Strategy());
+  if (!asked) {
+    strategy.stages = stages;
+    strategy.hasRoles = false;
+  }
+  if (strategy.stages != stages)
+    return std::nullopt;
+  std::vector<int64_t> given = strategy.sizes();
+  if (!given.empty() && ArrayRef(given) != sizes)
+    return std::nullopt;
+  if (!llvm::all_equal(sizes))
+    strategy.stageDevices = sizes;
+  return strategy;
+}
+
+/// The mesh of each stage, or, where these are alike, that of all.
+std::optional<std::vector<machine::Mesh>> meshesOf(const planning::PlanOptions &plan, ArrayRef<int64_t> sizes,
+                                                   bool own) {
+  std::vector<machine::Machine> machines = {*plan.machine};
+  if (own) {
+    auto found = planning::machinesOfStages(*plan.machine, plan.devices, sizes);
+    if (!found)
+      return std::nullopt;
+    machines = std::move(*found);
+  }
+  std::vector<machine::Mesh> meshes;
+  for (auto [machine, size] : llvm::zip_first(machines, sizes)) {
+    Result<machine::Mesh> mesh = machine::makeMesh(machine, size);
+    if (!mesh)
+      return std::nullopt;
+    meshes.push_back(std::move(*mesh));
+  }
+  return meshes;
 }
 
 } // namespace
@@ -322,28 +382,46 @@ Result<AnnotationPins> annotationPins(const std::string &model, const planning::
                      std::to_string(plan.devices) + "; its annotations are ignored";
     return result;
   }
-  int64_t stages = stagesOf(*chosen), own = plan.strategy ? plan.strategy->stages : stages;
-  if (stages != own || !toOneStage(*chosen, stages)) {
-    result.warning = stages != own ? "the model's annotations are for " + std::to_string(stages) +
-                                         " pipeline stages, not for " + std::to_string(own) + "; they are ignored"
-                                   : "the annotations' pipeline stages are no equal runs of devices, one after the "
-                                     "other; the annotations are ignored";
+  int64_t stages = stagesOf(*chosen);
+  if (plan.strategy && plan.strategy->stages != stages) {
+    result.warning = "the model's annotations are for " + std::to_string(stages) + " pipeline stages, not for " +
+                     std::to_string(plan.strategy->stages) + "; they are ignored";
     return result;
   }
-  auto mesh = machine::makeMesh(*plan.machine, plan.devices / stages);
+  auto sizes = sizesOfStages(*chosen, stages);
+  if (!sizes) {
+    result.warning =
+        "the annotations' pipeline stages are no runs of devices, one after the other; the annotations are ignored";
+    return result;
+  }
+  planning::PlanOptions own = plan;
+  own.strategy = withSizes(plan.strategy, *sizes);
+  if (!own.strategy) {
+    result.warning = "the pipeline stages of the model's annotations have other numbers of devices than strategy '" +
+                     plan.strategy->text() + "' asks for; the annotations are ignored";
+    return result;
+  }
+  bool ownMeshes = planning::haveOwnMeshes(own);
+  if (ownMeshes)
+    own.strategy->stageDevices = *sizes;
+  auto meshes = meshesOf(plan, *sizes, ownMeshes);
   auto nodes = readNodes(model);
-  if (!mesh || !nodes)
+  if (!meshes || !nodes)
     return result; // planning and importing say why
-  PinMaker maker(*mesh, *nodes);
+  toOneStage(*chosen, *sizes);
+  std::vector<PinMaker> makers;
+  for (const machine::Mesh &mesh : *meshes)
+    makers.emplace_back(mesh, *nodes);
   for (const NodeAnnotation &node : chosen->nodes) {
-    maker.add(node, result.pins);
+    if (!ownMeshes)
+      makers.front().add(node, std::nullopt, result.pins);
+    else if (node.stage)
+      makers[*node.stage].add(node, node.stage, result.pins);
     if (stages > 1 && node.stage)
       result.stages.push_back({node.node, *node.stage});
   }
-  if (stages > 1 && !plan.strategy) {
-    result.strategy.emplace().stages = stages;
-    result.strategy->hasRoles = false;
-  }
+  if (stages > 1)
+    result.strategy = own.strategy;
   return result;
 }
 

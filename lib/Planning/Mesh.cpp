@@ -63,11 +63,40 @@ static PlanMesh planMeshOf(MLIRContext *context, machine::Mesh mesh, StringRef n
   return plan;
 }
 
-Result<PlanMesh> makeStageMesh(MLIRContext *context, const machine::Machine &machine, int64_t stage, int64_t devices) {
+static void dealAxes(PlanMesh &mesh, const Strategy &ways) {
+  mesh.ways = ways;
+  for (Role role : kRoles)
+    dealAxes(mesh, role, ways[role]);
+}
+
+Status checkRoles(int64_t stage, int64_t devices, const Strategy &ways) {
+  if (!ways.hasRoles || ways.devices() == devices)
+    return {};
+  return error("pipeline stage " + std::to_string(stage) + " has " + std::to_string(devices) +
+               " device(s), and its roles make " + std::to_string(ways.devices()) +
+               "; make the product of a stage's roles its number of devices (a role may have a number per stage, as in "
+               "pp=4+2,tp=4+2)");
+}
+
+Result<PlanMesh> makeStageMesh(MLIRContext *context, const machine::Machine &machine, int64_t stage, int64_t devices,
+                               const Strategy &ways) {
+  if (Status filled = checkRoles(stage, devices, ways); !filled)
+    return tl::make_unexpected(filled.error());
   Result<machine::Mesh> mesh = machine::makeMesh(machine, devices);
   if (!mesh)
     return tl::make_unexpected(mesh.error());
-  return planMeshOf(context, std::move(*mesh), (kMeshName + "_" + Twine(stage)).str());
+  PlanMesh plan = planMeshOf(context, std::move(*mesh), (kMeshName + "_" + Twine(stage)).str());
+  if (ways.hasRoles)
+    dealAxes(plan, ways);
+  return plan;
+}
+
+Strategy rolesOfStage(const std::optional<Strategy> &strategy, size_t stage) {
+  if (strategy && strategy->hasRoles)
+    return strategy->ofStage(stage);
+  Strategy none;
+  none.hasRoles = false;
+  return none;
 }
 
 Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) {
@@ -81,9 +110,7 @@ Result<PlanMesh> makePlanMesh(MLIRContext *context, const PlanOptions &options) 
   PlanMesh plan = planMeshOf(context, std::move(*mesh), kMeshName);
   if (!options.strategy || !options.strategy->hasRoles)
     return plan;
-  plan.ways = *options.strategy;
-  for (Role role : kRoles)
-    dealAxes(plan, role, plan.ways[role]);
+  dealAxes(plan, *options.strategy);
   return plan;
 }
 

@@ -31,9 +31,16 @@ Result<PlanMesh> makePlanMesh(mlir::MLIRContext *context, const PlanOptions &opt
 /// A mesh that a plan holds already, without roles.
 PlanMesh planMeshOf(shd::MeshAttr attr);
 
-/// The mesh of one stage of several that differ: `devices` devices of the machine, as @mesh_`stage`.
+/// The mesh of one stage of several that differ: `devices` devices of the machine, as @mesh_`stage`, dealt to the roles of `ways`
+/// where it has roles. Error: they do not multiply up to so many.
 Result<PlanMesh> makeStageMesh(mlir::MLIRContext *context, const machine::Machine &machine, int64_t stage,
-                               int64_t devices);
+                               int64_t devices, const Strategy &ways);
+
+/// Error where the roles of a stage do not multiply up to its devices.
+Status checkRoles(int64_t stage, int64_t devices, const Strategy &ways);
+
+/// The roles of a stage of such a strategy; without roles where it has none.
+Strategy rolesOfStage(const std::optional<Strategy> &strategy, size_t stage);
 
 } // namespace mpopt::planning
 

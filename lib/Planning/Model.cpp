@@ -102,10 +102,11 @@ std::vector<uintptr_t> cacheKey(Operation *op, const RoleDemands &demands) {
 
 LogicalResult Model::build() {
   if (mesh.hasRoles())
-    roles.emplace(main);
+    roles.emplace(main, stage ? stage->inputs : StageInputs());
   units.emplace(main);
   for (Operation &op : main.getBody().front().without_terminator())
-    lastOfNode[nodeName(op.getLoc())] = &op;
+    if (!isa<coll::SendOp, coll::RecvOp>(op))
+      lastOfNode[nodeName(op.getLoc())] = &op;
   if (failed(addArguments()))
     return failure();
   for (Operation &op : main.getBody().front().without_terminator())
@@ -166,8 +167,8 @@ void Model::addRecv(Operation *op) {
   Value value = op->getResult(0);
   auto options = std::make_shared<Options>(*moveOptions(value, /*isInput=*/true));
   for (Option &option : *options)
-    if (receiveSeconds)
-      option.commSeconds = receiveSeconds(op, prices.localBytes(option.out[0], typeOf(value)));
+    if (stage)
+      option.commSeconds = stage->receiveSeconds(op, prices.localBytes(option.out[0], typeOf(value)));
   producers[value] = {add({Decision::Argument, op, value, nodeName(op->getLoc()).str(), options}), 0};
 }
 
@@ -304,6 +305,8 @@ void Model::noteRoles(const shd::PartitionRule &rule, const std::vector<Candidat
 }
 
 LogicalResult Model::checkRoles() {
+  if (stage)
+    return success();
   static constexpr StringLiteral kWhat[] = {"batch", "experts", "sequence", "weights or heads"};
   if (mesh.ways[Role::Expert] > 1 && !modelHasExperts)
     return main.emitError() << "strategy '" << mesh.ways.text()

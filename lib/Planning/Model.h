@@ -47,6 +47,14 @@ struct Use {
   mlir::Value value;
 };
 
+/// A stage of a pipeline, seen from inside.
+struct StageView {
+  int64_t number = 0;
+  /// Seconds that a device takes for so many bytes of what a coll.recv gets.
+  std::function<double(mlir::Operation *recv, int64_t bytes)> receiveSeconds;
+  StageInputs inputs;
+};
+
 /// @main as a search problem: nodes and decisions have the same numbers. Init-time values are free and take part only by the memory of
 /// their slices.
 class Model {
@@ -54,8 +62,8 @@ public:
   Model(mlir::func::FuncOp main, const PlanMesh &mesh, Prices &prices, PinBoard &pins)
       : main(main), mesh(mesh), prices(prices), pins(pins) {}
 
-  /// In a stage: seconds that a device takes for so many bytes of what a coll.recv gets.
-  std::function<double(mlir::Operation *recv, int64_t bytes)> receiveSeconds;
+  /// Where @main is a stage of its own. Whether roles can be used at all is a question to all stages, then, and not asked here.
+  std::optional<StageView> stage;
 
   /// Emits an error when an operator has no rule, a pin or role cannot be met.
   llvm::LogicalResult build();
@@ -67,6 +75,10 @@ public:
   /// Decision and result number that make a run-time value.
   std::pair<int, unsigned> producerOf(mlir::Value value) const { return producers.lookup(value); }
   bool isRunTime(mlir::Value value) const { return producers.contains(value); }
+  /// What a value's dimensions mean; empty where there are no roles, or it is not known.
+  llvm::SmallVector<Segments> meaningOf(mlir::Value value) const {
+    return roles ? roles->ofValue(value) : llvm::SmallVector<Segments>();
+  }
 
 private:
   llvm::LogicalResult addArguments();

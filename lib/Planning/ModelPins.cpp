@@ -58,7 +58,7 @@ std::optional<std::pair<bool, unsigned>> Model::placeOf(const NodePin &pin, Oper
 std::shared_ptr<const Options> Model::annotated(std::shared_ptr<const Options> options, Operation *op) {
   for (const NodePin *pin : pins.ofNode(nodeName(op->getLoc()))) {
     auto place = placeOf(*pin, op);
-    if (!place)
+    if (!place || (pin->stage && (!stage || *pin->stage != stage->number)))
       continue;
     auto [isResult, number] = *place;
     RankedTensorType type = typeOf(isResult ? Value(op->getResult(number)) : op->getOperand(number));

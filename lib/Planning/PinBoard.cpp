@@ -1,16 +1,20 @@
 #include "PinBoard.h"
+#include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
 
 namespace mpopt::planning {
 
-static Status checkAxes(const Pin &pin, const PlanMesh &mesh) {
+static Status checkAxes(const Pin &pin, ArrayRef<PlanMesh> meshes) {
   llvm::SmallVector<StringRef> seen;
   for (const DimPin &dim : pin.dims)
     for (const std::string &axis : dim.axes) {
-      if (!mesh.attr.find(axis)) {
+      if (llvm::none_of(meshes, [&](const PlanMesh &mesh) { return mesh.attr.find(axis); })) {
+        llvm::SetVector<StringAttr> names;
+        for (const PlanMesh &mesh : meshes)
+          names.insert(mesh.axes.begin(), mesh.axes.end());
         std::string known;
-        for (StringAttr name : mesh.axes)
+        for (StringAttr name : names)
           known += (known.empty() ? "" : ", ") + name.str();
         return error("pin '" + pin.pattern + "' names the mesh axis '" + axis + "'; the axes are " +
                      (known.empty() ? "none" : known));
@@ -23,14 +27,14 @@ static Status checkAxes(const Pin &pin, const PlanMesh &mesh) {
 }
 
 Result<PinBoard> PinBoard::make(const std::vector<Pin> &pins, const std::vector<NodePin> &nodePins,
-                                const PlanMesh &mesh) {
+                                ArrayRef<PlanMesh> meshes) {
   PinBoard board;
   for (const NodePin &pin : nodePins) {
     board.nodePins.push_back(&pin);
     board.byNode[pin.node].push_back(&pin);
   }
   for (const Pin &pin : pins) {
-    if (Status checked = checkAxes(pin, mesh); !checked)
+    if (Status checked = checkAxes(pin, meshes); !checked)
       return tl::make_unexpected(checked.error());
     llvm::Expected<llvm::GlobPattern> pattern = llvm::GlobPattern::create(pin.pattern);
     if (!pattern)

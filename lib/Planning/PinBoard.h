@@ -11,9 +11,9 @@ namespace mpopt::planning {
 /// The user's pins, and which of them have found something to hold.
 class PinBoard {
 public:
-  /// Errors: a bad wildcard, an axis that the mesh lacks, or one named twice.
+  /// `meshes`: the plan's, or those of its stages. Errors: a bad wildcard, an axis that all meshes lack, or one named twice.
   static Result<PinBoard> make(const std::vector<Pin> &pins, const std::vector<NodePin> &nodePins,
-                               const PlanMesh &mesh);
+                               llvm::ArrayRef<PlanMesh> meshes);
 
   /// The last pin for a name and rank, or null. Counts as found.
   const Pin *find(llvm::StringRef name, int64_t rank);

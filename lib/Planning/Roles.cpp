@@ -1,4 +1,5 @@
 #include "Roles.h"
+#include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 
 using namespace mlir;
@@ -66,12 +67,12 @@ Segments whole(int64_t size, DimRole role) { return size > 1 ? Segments{{size, r
 
 } // namespace
 
-DimRoles::DimRoles(func::FuncOp main) {
+DimRoles::DimRoles(func::FuncOp main, const StageInputs &inputs) {
   for (Operation &op : llvm::reverse(main.getBody().front())) {
     seedAttention(&op);
     followBack(&op);
   }
-  seed(main);
+  seed(main, inputs);
   for (Operation &op : main.getBody().front())
     follow(&op);
 }
@@ -100,8 +101,8 @@ void DimRoles::note(Value value, SmallVector<Segments> dims) {
       before = now;
 }
 
-void DimRoles::seed(func::FuncOp main) {
-  int64_t batch = 0;
+void DimRoles::seed(func::FuncOp main, const StageInputs &inputs) {
+  int64_t batch = inputs.batch;
   for (BlockArgument argument : main.getArguments()) {
     auto type = cast<RankedTensorType>(argument.getType());
     SmallVector<Segments> &dims = known[argument];
@@ -117,6 +118,11 @@ void DimRoles::seed(func::FuncOp main) {
     if (type.getRank() == 2 && type.getElementType().isInteger())
       dims[1] = whole(type.getDimSize(1), DimRole::Sequence);
   }
+  if (!inputs.received)
+    return;
+  for (auto recv : main.getBody().front().getOps<coll::RecvOp>())
+    if (SmallVector<Segments> dims = inputs.received(recv); !dims.empty())
+      note(recv.getResult(), std::move(dims));
 }
 
 void DimRoles::follow(Operation *op) {

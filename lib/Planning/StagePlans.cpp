@@ -25,38 +25,66 @@ public:
       return module.emitError() << "needs " << shd::kStageDevicesAttr << ", the devices of each of its "
                                 << functions.size() << " stages";
     sizes = devices.asArrayRef();
-    if (!findMachines())
+    auto found = machinesOfStages(*options.machine, options.devices, sizes);
+    if (!found)
       return module.emitError() << "machine '" << options.machine->name << "' has no group of devices for each stage";
-    if (!options.nodePins.empty() || !options.pins.empty())
-      return module.emitError()
-             << "pins and annotations speak of one mesh, and stages of different sizes have one each; "
-                "leave them out (--ignore-annotations), or choose a pp that divides the devices";
-    if (options.strategy && options.strategy->hasRoles)
-      return module.emitError() << "strategy '" << options.strategy->text()
-                                << "': the planner lays out stages of different sizes; leave dp, tp, sp and ep out, or "
-                                   "choose a pp that divides the devices";
+    machines = std::move(*found);
+    if (Status made = makeMeshes(); !made)
+      return module.emitError() << made.error().message;
+    Result<PinBoard> board = PinBoard::make(options.pins, options.nodePins, meshes);
+    if (!board)
+      return module.emitError() << board.error().message;
+    pins = std::move(*board);
+    findBatch();
     for (shd::MeshOp mesh : llvm::make_early_inc_range(module.getOps<shd::MeshOp>()))
       mesh.erase();
     for (size_t stage = 0; stage < functions.size(); ++stage)
       if (failed(plan(stage)))
         return failure();
+    if (Status all = pins.checkAllFound(); !all)
+      return module.emitError() << all.error().message;
+    if (std::string ignored = pins.ignoredText(); !ignored.empty())
+      module.emitWarning() << ignored;
     return checkFixed();
   }
 
 private:
-  /// The group that each stage lies in, as its ranks see it.
-  bool findMachines() {
-    size_t group = 0;
-    int64_t left = options.machine->groups.front().count;
-    for (int64_t devices : sizes) {
-      for (; left == 0 && group + 1 < options.machine->groups.size();)
-        left = options.machine->groups[++group].count;
-      if (left < devices)
-        return false;
-      left -= devices;
-      machines.push_back(machine::forDevices(machine::forGroup(*options.machine, group), options.devices));
+  Status makeMeshes() {
+    for (size_t stage = 0; stage < functions.size(); ++stage) {
+      Result<PlanMesh> mesh = makeStageMesh(module.getContext(), machines[stage], static_cast<int64_t>(stage),
+                                            sizes[stage], rolesOfStage(options.strategy, stage));
+      if (!mesh)
+        return tl::make_unexpected(mesh.error());
+      meshes.push_back(std::move(*mesh));
     }
-    return true;
+    return {};
+  }
+
+  /// The first dimension of the model's first input that has one.
+  void findBatch() {
+    std::optional<int64_t> first;
+    for (func::FuncOp function : functions)
+      for (BlockArgument argument : function.getArguments()) {
+        auto type = cast<RankedTensorType>(argument.getType());
+        auto position = function.getArgAttrOfType<IntegerAttr>(argument.getArgNumber(), shd::kPositionAttr);
+        if (type.getRank() == 0 || !position || (first && *first <= position.getInt()))
+          continue;
+        first = position.getInt();
+        batch = type.getDimSize(0);
+      }
+  }
+
+  StageView viewOf(size_t stage, const Transfer &transfer) {
+    StageView view;
+    view.number = static_cast<int64_t>(stage);
+    // Where fewer send than receive each sends several times as much.
+    view.receiveSeconds = [this, stage, &transfer](Operation *recv, int64_t bytes) {
+      int64_t from = sizes[stage - cast<coll::RecvOp>(recv).getDistance()];
+      return transfer.passing(bytes) * std::max(1.0, static_cast<double>(sizes[stage]) / static_cast<double>(from));
+    };
+    view.inputs.batch = batch;
+    view.inputs.received = [this](Operation *recv) { return sent.lookup(cast<coll::RecvOp>(recv).getTag()); };
+    return view;
   }
 
   LogicalResult checkFixed() {
@@ -71,21 +99,16 @@ private:
   LogicalResult plan(size_t stage) {
     const machine::Machine &machine = machines[stage];
     Transfer transfer(machine, options.devices);
-    Result<PlanMesh> mesh = makeStageMesh(module.getContext(), machine, static_cast<int64_t>(stage), sizes[stage]);
-    if (!mesh)
-      return module.emitError() << mesh.error().message;
+    const PlanMesh &mesh = meshes[stage];
     func::FuncOp function = functions[stage];
-    function->setAttr(shd::kMeshAttr, mesh->symbol);
-    PinBoard pins = std::move(*PinBoard::make({}, {}, *mesh));
-    Prices prices(machine, *mesh);
-    Model model(function, *mesh, prices, pins);
-    // Where fewer send than receive each sends several times as much.
-    model.receiveSeconds = [&](Operation *recv, int64_t bytes) {
-      int64_t from = sizes[stage - cast<coll::RecvOp>(recv).getDistance()];
-      return transfer.passing(bytes) * std::max(1.0, static_cast<double>(sizes[stage]) / static_cast<double>(from));
-    };
+    function->setAttr(shd::kMeshAttr, mesh.symbol);
+    Prices prices(machine, mesh);
+    Model model(function, mesh, prices, pins);
+    model.stage = viewOf(stage, transfer);
     if (failed(model.build()))
       return failure();
+    for (auto send : function.getBody().front().getOps<coll::SendOp>())
+      sent[send.getTag()] = model.meaningOf(send.getOperand());
     if (options.fixed)
       if (Status fixed = fixPlan(model, prices, *options.fixed, place); !fixed)
         return module.emitError() << fixed.error().message;
@@ -95,12 +118,12 @@ private:
     if (!solution)
       return module.emitError() << "no plan for stage " << stage << " on " << sizes[stage] << " device(s) of '"
                                 << machine.name << "': " << solution.error().message;
-    writePlan(module, function, *mesh, model, solution->choice, prices);
-    PlanReport own = makeReport(model, *solution, *mesh, prices);
+    writePlan(module, function, mesh, model, solution->choice, prices);
+    PlanReport own = makeReport(model, *solution, mesh, prices);
     if (options.explain) {
       if (options.objective == "memory")
         model.problem.usageLimit = solution->peak;
-      own.blocks = explainPlan(model, *solution, Layouts(function, *mesh, prices), own.ops);
+      own.blocks = explainPlan(model, *solution, Layouts(function, mesh, prices), own.ops);
     }
     addStage(stage, model, *solution, prices, transfer, std::move(own));
     return success();
@@ -155,10 +178,30 @@ private:
   PlanReport &report;
   std::vector<machine::Machine> machines; // by stage
   ArrayRef<int64_t> sizes;
+  std::vector<PlanMesh> meshes; // by stage
+  PinBoard pins;
+  int64_t batch = 0;
+  llvm::DenseMap<uint64_t, SmallVector<Segments>> sent; // by tag; looked up only
   FixedPlace place;
 };
 
 } // namespace
+
+std::optional<std::vector<machine::Machine>> machinesOfStages(const machine::Machine &machine, int64_t devices,
+                                                              ArrayRef<int64_t> sizes) {
+  std::vector<machine::Machine> machines;
+  size_t group = 0;
+  int64_t left = machine.groups.front().count;
+  for (int64_t size : sizes) {
+    while (left == 0 && group + 1 < machine.groups.size())
+      left = machine.groups[++group].count;
+    if (left < size)
+      return std::nullopt;
+    left -= size;
+    machines.push_back(machine::forDevices(machine::forGroup(machine, group), devices));
+  }
+  return machines;
+}
 
 LogicalResult planStages(ModuleOp module, ArrayRef<func::FuncOp> functions, const PlanOptions &options,
                          PlanReport &report) {

@@ -1,5 +1,6 @@
 #include "StagedProgram.h"
 #include "Layouts.h"
+#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 
@@ -53,6 +54,38 @@ void StagedProgram::place(const std::vector<bool> &floats, int64_t stages) {
     op.place = op.floats ? -1 : place++;
   }
   makeChain();
+}
+
+std::optional<std::vector<size_t>> StagedProgram::pinnedCuts(ArrayRef<StagePin> pins, int64_t stages) const {
+  llvm::StringMap<int64_t> wanted;
+  for (const StagePin &pin : pins)
+    wanted.try_emplace(pin.node, pin.stage);
+  std::vector<size_t> cuts;
+  int64_t stage = 0, last = -1;
+  for (const StagedOp &op : ops) {
+    auto pin = wanted.find(op.report->node);
+    if (op.floats || pin == wanted.end())
+      continue;
+    if (pin->second < stage || pin->second > stage + 1)
+      return std::nullopt;
+    if (pin->second > stage) {
+      if (last < 0)
+        return std::nullopt;
+      cuts.push_back(leastCrossing(last + 1, op.place));
+      ++stage;
+    }
+    last = op.place;
+  }
+  return stage + 1 == stages && !cuts.empty() ? std::optional(cuts) : std::nullopt;
+}
+
+/// Of the places [first, last], the last one before which fewest bytes cross.
+size_t StagedProgram::leastCrossing(int64_t first, int64_t last) const {
+  int64_t best = last;
+  for (int64_t place = last; place >= first; --place)
+    if (chain.crossingBytes[place] < chain.crossingBytes[best])
+      best = place;
+  return static_cast<size_t>(best);
 }
 
 /// The last operator, by place, that uses a value; -1 where only results of @main are made of it.

@@ -41,7 +41,12 @@ public:
   /// Numbers those that do not float; where these are fewer than `stages`, none floats.
   void place(const std::vector<bool> &floats, int64_t stages);
 
+  /// The cuts that pins ask for; between the last operator that is pinned to one stage and the first that is to the next, where least crosses.
+  /// Nothing where the pins make no `stages` runs of operators.
+  std::optional<std::vector<size_t>> pinnedCuts(llvm::ArrayRef<StagePin> pins, int64_t stages) const;
+
 private:
+  size_t leastCrossing(int64_t first, int64_t last) const;
   int64_t lastUse(mlir::Value value) const;
   void makeChain();
 

@@ -1,7 +1,6 @@
 #include "Stages.h"
 #include "StagedProgram.h"
 #include "mpopt/Dialect/Shd/Stages.h"
-#include "llvm/ADT/StringMap.h"
 
 using namespace mlir;
 
@@ -44,38 +43,9 @@ private:
                                                : CutGoal::Latency;
   }
 
-  /// The cuts that pins ask for; between the last operator that is pinned to one stage and the first that is to the next, where least crosses.
-  std::optional<std::vector<size_t>> pinnedCuts(int64_t memoryLimit) {
-    llvm::StringMap<int64_t> wanted;
-    for (const StagePin &pin : options.stagePins)
-      wanted.try_emplace(pin.node, pin.stage);
-    std::vector<size_t> cuts;
-    int64_t stage = 0, last = -1;
-    for (const StagedOp &op : program.ops) {
-      auto pin = wanted.find(op.report->node);
-      if (op.floats || pin == wanted.end())
-        continue;
-      if (pin->second < stage || pin->second > stage + 1)
-        return std::nullopt;
-      if (pin->second > stage) {
-        if (last < 0)
-          return std::nullopt;
-        cuts.push_back(leastCrossing(last + 1, op.place));
-        ++stage;
-      }
-      last = op.place;
-    }
-    bool good = stage + 1 == stages && !cuts.empty() && costOfCuts(program.chain, cuts).maxBytes <= memoryLimit;
-    return good ? std::optional(cuts) : std::nullopt;
-  }
-
-  /// Of the places [first, last], the last one before which fewest bytes cross.
-  size_t leastCrossing(int64_t first, int64_t last) const {
-    int64_t best = last;
-    for (int64_t place = last; place >= first; --place)
-      if (program.chain.crossingBytes[place] < program.chain.crossingBytes[best])
-        best = place;
-    return static_cast<size_t>(best);
+  std::optional<std::vector<size_t>> pinnedCuts(int64_t memoryLimit) const {
+    auto cuts = program.pinnedCuts(options.stagePins, stages);
+    return cuts && costOfCuts(program.chain, *cuts).maxBytes <= memoryLimit ? cuts : std::nullopt;
   }
 
   void mark(const std::vector<size_t> &cuts) {

@@ -1,7 +1,7 @@
 //===- UnevenStages.cpp - Stages of different sizes ------------------------===//
 //
-// What a stretch of operators costs on a number of devices is read off a layout of the whole model on so many. Those layouts make a stage problem
-// (mpopt/Search/Stages.h), whose places are the sizes, in each of the machine's groups.
+// What a stretch of operators costs on a number of devices is read off a layout of the whole model on so many, by the roles that the strategy has for
+// such a stage. Those layouts make a stage problem (mpopt/Search/Stages.h), whose places are these, in each of the machine's groups.
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,11 +22,19 @@ namespace {
 /// Places where stages may begin, and sizes of stages that are looked at.
 constexpr size_t kMostPlaces = 96, kMostSizes = 8;
 
-/// The whole model, laid out on `devices` devices of a group.
+/// How the devices of a stage may be used: their number and their roles.
+struct StageShape {
+  int64_t devices;
+  Strategy ways; // without roles where the planner chooses
+
+  bool operator==(const StageShape &other) const { return devices == other.devices && ways.ways == other.ways.ways; }
+};
+
+/// The whole model, laid out in a shape on devices of a group.
 struct SizedLayout {
   machine::Machine machine; // the group alone, as its ranks see it
   Transfer transfer;
-  int64_t devices;
+  StageShape shape;
   int64_t from, to; // the pipeline's devices that belong to the group
   PlanMesh mesh;
   std::unique_ptr<Prices> prices;
@@ -36,24 +44,24 @@ struct SizedLayout {
   PlanReport report;
   std::unique_ptr<StagedProgram> program;
 
-  SizedLayout(machine::Machine own, const PlanOptions &options, int64_t devices, int64_t from, int64_t to)
-      : machine(std::move(own)), transfer(machine, options.devices), devices(devices), from(from), to(to) {}
+  SizedLayout(machine::Machine own, const PlanOptions &options, StageShape shape, int64_t from, int64_t to)
+      : machine(std::move(own)), transfer(machine, options.devices), shape(shape), from(from), to(to) {}
 
   int64_t limit(const PlanOptions &options) const { return options.memoryLimit.value_or(machine.device().memoryBytes); }
 
   /// Stages share the weights, so that the whole model may take more than a device has; `share` says how much more.
   Status layOut(func::FuncOp main, const PlanOptions &options, double share) {
-    Result<PlanMesh> made = makeStageMesh(main.getContext(), machine, 0, devices);
+    Result<PlanMesh> made = makeStageMesh(main.getContext(), machine, 0, shape.devices, shape.ways);
     if (!made)
       return tl::make_unexpected(made.error());
     mesh = std::move(*made);
     prices = std::make_unique<Prices>(machine, mesh);
     pins = std::move(*PinBoard::make({}, {}, mesh));
     model = std::make_unique<Model>(main, mesh, *prices, *pins);
-    if (failed(model->build()))
-      return error("it cannot be laid out on " + std::to_string(devices) + " devices");
+    if (Status built = buildModel(main); !built)
+      return built;
     double whole =
-        static_cast<double>(limit(options)) * static_cast<double>(options.devices) / static_cast<double>(devices);
+        static_cast<double>(limit(options)) * static_cast<double>(options.devices) / static_cast<double>(shape.devices);
     Result<search::Solution> found = solve(model->problem, options, static_cast<int64_t>(whole * share));
     if (!found)
       return tl::make_unexpected(found.error());
@@ -62,22 +70,45 @@ struct SizedLayout {
     program = std::make_unique<StagedProgram>(*model, solution, *prices, transfer, report);
     return {};
   }
+
+  /// What the chain's operators from `begin` up to before `end` need.
+  search::LayerTable tableOf(size_t begin, size_t end) const {
+    const Chain &chain = program->chain;
+    search::LayerWay way;
+    search::LayerTable table;
+    table.enterSeconds = chain.transferSeconds[begin];
+    table.enterBytes = static_cast<double>(chain.crossingBytes[begin]);
+    for (size_t op = begin; op < end; ++op) {
+      way.seconds += chain.seconds[op];
+      way.stateBytes += static_cast<double>(chain.weightBytes[op]);
+      table.workingBytes = std::max(table.workingBytes, static_cast<double>(chain.liveBytes[op]));
+    }
+    table.ways = {{way}};
+    return table;
+  }
+
+private:
+  Status buildModel(func::FuncOp main) {
+    std::string why;
+    ScopedDiagnosticHandler keep(main.getContext(), [&](Diagnostic &diagnostic) {
+      if (why.empty() && diagnostic.getSeverity() == DiagnosticSeverity::Error)
+        why = diagnostic.str();
+      return success();
+    });
+    if (succeeded(model->build()))
+      return {};
+    return error("it cannot be laid out on " + std::to_string(shape.devices) + " device(s): " + why);
+  }
 };
 
 class StageCutter {
 public:
   StageCutter(func::FuncOp main, const PlanOptions &options, int64_t minStages, int64_t maxStages)
-      : main(main), options(options), minStages(minStages), maxStages(maxStages) {
-    if (options.strategy)
-      given = options.strategy->stageDevices;
-  }
+      : main(main), options(options), minStages(minStages), maxStages(maxStages) {}
 
   Result<std::vector<int64_t>> run() {
-    int64_t sum = std::accumulate(given.begin(), given.end(), int64_t(0));
-    if (!given.empty() && sum != options.devices)
-      return error("strategy '" + options.strategy->text() + "' has stages of " + std::to_string(sum) +
-                   " devices together, not of " + std::to_string(options.devices) +
-                   "; make the sizes sum up to the number of devices");
+    if (Status read = readShapes(); !read)
+      return tl::make_unexpected(read.error());
     if (Status fits = checkGroups(); !fits)
       return tl::make_unexpected(fits.error());
     Error why{"the machine has no such devices"};
@@ -88,22 +119,62 @@ public:
       }
       if (Status placed = place(); !placed)
         return tl::make_unexpected(placed.error());
-      if (Result<search::StageSolution> solution = compose())
+      if (auto ends = pinnedEnds())
+        return mark(sizesOf(given), *ends);
+      Result<search::StageSolution> solution = compose();
+      if (solution) {
+        if (!options.stagePins.empty())
+          main.emitWarning() << "the pipeline stages that the model's annotations ask for cannot be had (they are no "
+                             << stagesText() << " runs of operators that fit into memory); they are ignored";
         return mark(*solution);
-      else
-        why = solution.error();
+      }
+      why = solution.error();
     }
     return error("there are no " + stagesText() + " pipeline stages on " + std::to_string(options.devices) +
                  " devices: " + why.message + "; use more devices, or other stages");
   }
 
 private:
+  static std::vector<int64_t> sizesOf(const std::vector<StageShape> &shapes) {
+    std::vector<int64_t> sizes;
+    for (const StageShape &shape : shapes)
+      sizes.push_back(shape.devices);
+    return sizes;
+  }
+
+  /// The stages that the strategy gives, if it does.
+  Status readShapes() {
+    if (!options.strategy)
+      return {};
+    const Strategy &strategy = *options.strategy;
+    bool equal = strategy.stageDevices.empty() && strategy.hasRoles &&
+                 llvm::all_of(strategy.stageWays, [](auto &list) { return list.empty(); });
+    int64_t sum = equal ? strategy.stages * strategy.devices() : 0;
+    std::vector<int64_t> sizes;
+    if (!equal) {
+      sizes = strategy.sizes();
+      sum = std::accumulate(sizes.begin(), sizes.end(), int64_t(0));
+    }
+    if ((equal || !sizes.empty()) && sum != options.devices)
+      return error("strategy '" + strategy.text() + "' has stages of " + std::to_string(sum) +
+                   " devices together, not of " + std::to_string(options.devices) +
+                   "; make the sizes sum up to the number of devices");
+    if (equal)
+      sizes = strategy.sizes();
+    for (auto [stage, size] : llvm::enumerate(sizes)) {
+      given.push_back({size, rolesOfStage(options.strategy, stage)});
+      if (Status filled = checkRoles(static_cast<int64_t>(stage), size, given.back().ways); !filled)
+        return error("strategy '" + strategy.text() + "': " + filled.error().message);
+    }
+    return {};
+  }
+
   std::string stagesText() const {
     if (minStages != maxStages)
       return std::to_string(minStages) + " to " + std::to_string(maxStages);
     std::string text;
-    for (int64_t devices : given)
-      text += (text.empty() ? "" : "+") + std::to_string(devices);
+    for (const StageShape &shape : given)
+      text += (text.empty() ? "" : "+") + std::to_string(shape.devices);
     return text.empty() ? std::to_string(minStages) : text;
   }
 
@@ -115,27 +186,32 @@ private:
                    " devices, fewer than the " + std::to_string(options.devices) + " asked for; ask for fewer");
     size_t group = 0;
     int64_t left = groups.front().count;
-    for (int64_t devices : given) {
+    for (const StageShape &shape : given) {
       if (left == 0)
         left = groups[++group].count;
-      if (devices > left)
-        return error("strategy '" + options.strategy->text() + "' has a stage of " + std::to_string(devices) +
+      if (shape.devices > left)
+        return error("strategy '" + options.strategy->text() + "' has a stage of " + std::to_string(shape.devices) +
                      " devices where a group of machine '" + options.machine->name + "' has " + std::to_string(left) +
                      " left; make stages end where groups do");
-      left -= devices;
+      left -= shape.devices;
     }
     return {};
   }
 
-  /// The sizes to look at in a group of `most` devices: all, or those next to equal ones, and powers of two.
+  /// What to look at in a group of `most` devices: what is given, or all sizes, or those next to equal ones, and powers of two.
+  std::vector<StageShape> shapesWithin(int64_t most) const {
+    std::vector<StageShape> shapes;
+    for (const StageShape &shape : given)
+      if (shape.devices <= most && !llvm::is_contained(shapes, shape))
+        shapes.push_back(shape);
+    if (given.empty())
+      for (int64_t size : sizesWithin(std::min(most, options.devices - minStages + 1)))
+        shapes.push_back({size, rolesOfStage(std::nullopt, 0)});
+    return shapes;
+  }
+
   std::set<int64_t> sizesWithin(int64_t most) const {
     std::set<int64_t> sizes;
-    if (!given.empty()) {
-      sizes.insert(given.begin(), given.end());
-      std::erase_if(sizes, [&](int64_t size) { return size > most; });
-      return sizes;
-    }
-    most = std::min(most, options.devices - minStages + 1);
     int64_t equal = std::max<int64_t>(1, options.devices / minStages);
     for (int64_t size : {equal, equal + 1, equal - 1})
       if (size >= 1 && size <= most)
@@ -155,14 +231,25 @@ private:
     for (size_t group = 0; group < options.machine->groups.size() && from < options.devices; ++group) {
       int64_t to = std::min(options.devices, from + options.machine->groups[group].count);
       machine::Machine own = machine::forDevices(machine::forGroup(*options.machine, group), options.devices);
-      for (int64_t size : sizesWithin(to - from)) {
-        auto layout = std::make_unique<SizedLayout>(own, options, size, from, to);
+      for (const StageShape &shape : shapesWithin(to - from)) {
+        auto layout = std::make_unique<SizedLayout>(own, options, shape, from, to);
         if (Status laidOut = layout->layOut(main, options, share))
           layouts.push_back(std::move(layout));
         else
           why = laidOut.error();
       }
       from = to;
+    }
+    placesOfGiven.clear();
+    for (int64_t first = 0; const StageShape &shape : given) {
+      auto fits = [&](const auto &layout) {
+        return layout->shape == shape && first >= layout->from && first + shape.devices <= layout->to;
+      };
+      auto found = llvm::find_if(layouts, fits);
+      if (found == layouts.end())
+        return tl::make_unexpected(why);
+      placesOfGiven.push_back(static_cast<int>(found - layouts.begin()));
+      first += shape.devices;
     }
     return layouts.empty() ? Status(tl::make_unexpected(why)) : Status();
   }
@@ -183,20 +270,6 @@ private:
     return {};
   }
 
-  search::LayerTable tableOf(const Chain &chain, size_t begin, size_t end) const {
-    search::LayerWay way;
-    search::LayerTable table;
-    table.enterSeconds = chain.transferSeconds[begin];
-    table.enterBytes = static_cast<double>(chain.crossingBytes[begin]);
-    for (size_t op = begin; op < end; ++op) {
-      way.seconds += chain.seconds[op];
-      way.stateBytes += static_cast<double>(chain.weightBytes[op]);
-      table.workingBytes = std::max(table.workingBytes, static_cast<double>(chain.liveBytes[op]));
-    }
-    table.ways = {{way}};
-    return table;
-  }
-
   /// Devices differ in memory between groups; what does not fit where it is small is no way there.
   search::StageProblem makeProblem(double share) const {
     search::StageProblem problem;
@@ -204,25 +277,18 @@ private:
       problem.runs.push_back({static_cast<int>(layer), 1});
     for (const auto &layout : layouts) {
       search::Place &place = problem.places.emplace_back();
-      place.devices = layout->devices;
+      place.devices = layout->shape.devices;
       place.from = layout->from;
       place.to = layout->to;
       place.enter = place.leave = {0};
       for (size_t layer = 0; layer + 1 < places.size(); ++layer)
-        place.kinds.push_back(tableOf(layout->program->chain, places[layer], places[layer + 1]));
+        place.kinds.push_back(layout->tableOf(places[layer], places[layer + 1]));
       problem.memoryBytes = std::max(problem.memoryBytes, static_cast<double>(layout->limit(options)));
     }
     problem.devices = options.devices;
     problem.minStages = minStages;
     problem.held.assign(std::min(maxStages, static_cast<int64_t>(problem.runs.size())), 0);
-    int64_t first = 0;
-    for (int64_t devices : given) {
-      auto fits = [&](const auto &layout) {
-        return layout->devices == devices && first >= layout->from && first + devices <= layout->to;
-      };
-      problem.order.push_back(static_cast<int>(llvm::find_if(layouts, fits) - layouts.begin()));
-      first += devices;
-    }
+    problem.order = placesOfGiven;
     constexpr int64_t kSlowestAlone = 1000; // microbatches from which on nothing else counts
     problem.microbatches = options.objective == "throughput" ? kSlowestAlone : microbatches();
     problem.memoryBytes *= share;
@@ -249,14 +315,38 @@ private:
     return best;
   }
 
+  /// Where the stages end that annotations ask for; nothing where they ask for none that can be had.
+  std::optional<std::vector<size_t>> pinnedEnds() const {
+    if (given.empty() || options.stagePins.empty())
+      return std::nullopt;
+    const StagedProgram &program = *layouts.front()->program;
+    auto ends = program.pinnedCuts(options.stagePins, static_cast<int64_t>(given.size()));
+    if (!ends)
+      return std::nullopt;
+    ends->push_back(program.chain.size());
+    size_t begin = 0;
+    for (auto [place, end] : llvm::zip_equal(placesOfGiven, *ends)) {
+      search::LayerTable table = layouts[place]->tableOf(begin, end);
+      double bytes = table.ways[0][0].stateBytes + table.workingBytes + table.enterBytes;
+      if (bytes > static_cast<double>(layouts[place]->limit(options)))
+        return std::nullopt;
+      begin = end;
+    }
+    return ends;
+  }
+
   std::vector<int64_t> mark(const search::StageSolution &solution) {
-    Builder builder(main.getContext());
     std::vector<int64_t> devices;
     std::vector<size_t> ends;
     for (const search::Stage &stage : solution.stages) {
-      devices.push_back(layouts[stage.place]->devices);
+      devices.push_back(layouts[stage.place]->shape.devices);
       ends.push_back(places[stage.first + stage.count]);
     }
+    return mark(std::move(devices), ends);
+  }
+
+  std::vector<int64_t> mark(std::vector<int64_t> devices, const std::vector<size_t> &ends) {
+    Builder builder(main.getContext());
     for (const StagedOp &op : layouts.front()->program->ops) {
       op.op->removeAttr(shd::kStageAttr);
       auto stage = std::upper_bound(ends.begin(), ends.end(), static_cast<size_t>(op.place)) - ends.begin();
@@ -272,8 +362,9 @@ private:
   func::FuncOp main;
   const PlanOptions &options;
   int64_t minStages, maxStages;
-  std::vector<int64_t> given; // devices of each stage
+  std::vector<StageShape> given; // each stage, where the strategy says them
   std::vector<std::unique_ptr<SizedLayout>> layouts;
+  std::vector<int> placesOfGiven; // the layout of each
   std::vector<size_t> places;
 };
 

@@ -18,7 +18,7 @@
 // LOCAL: coll.recv distance 1 tag 0 {global = tensor<512x256xf32>, sharding = #shd.sharding<@mesh_1, [{}, {}]>} : tensor<512x256xf32>
 
 // WHOLE: error: strategy 'pp=2' has stages of different sizes on 3 devices; cut the model into them before it is planned
-// ROLES: error: strategy 'pp=2+1,tp=2': the planner lays out stages of different sizes; leave dp, tp, sp and ep out, or choose a pp that divides the devices
+// ROLES: error: pipeline stage 1 has 1 device(s), and its roles make 2; make the product of a stage's roles its number of devices (a role may have a number per stage, as in pp=4+2,tp=4+2)
 module attributes {shd.stages = 2, shd.stage_devices = array<i64: 2, 1>} {
   func.func @main(%x: tensor<512x256xf32> {nn.name = "x"}) -> (tensor<512x256xf32> {nn.name = "y"}) {
     %w1 = nn.weight "w1" <"m.bin", 0, 262144> : tensor<256x256xf32>

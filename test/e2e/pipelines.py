@@ -39,6 +39,10 @@ CASES = [
     (5, "pp=1+3+1", "latency", "threads"),
     (6, "pp=4+2,mb=4", "throughput", "processes"),
     (6, "pp=4", "memory", "threads"),
+    (3, "pp=2+1,tp=2+1", "latency", "threads"),
+    (4, "pp=3+1,tp=3+1,mb=2", "latency", "threads"),
+    (3, "pp=1+2,sp=1+2", "latency", "processes"),
+    (6, "pp=2+4,dp=1+2,tp=2,mb=2", "throughput", "threads"),
     (1, "mb=4", "latency", "threads"),
 ]
 

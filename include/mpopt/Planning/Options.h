@@ -32,21 +32,28 @@ struct Strategy {
   int64_t stages = 1; ///< Each on as many devices as the roles need; one after the other on the slowest links.
   /// Devices of each stage where these are given ("pp=4+3"); else empty, and stages are equal where the devices divide evenly.
   std::vector<int64_t> stageDevices;
+  /// By role: the number in each stage where stages differ in it ("tp=4+3"); else empty, and `ways` holds for all.
+  std::array<std::vector<int64_t>, kRoles.size()> stageWays;
   int64_t microbatches = 1; ///< Equal parts of the batch that go through the stages one after the other.
   /// Whether the roles say how a stage is laid out. Where they do not the planner chooses.
   bool hasRoles = true;
 
   int64_t &operator[](Role role) { return ways[static_cast<size_t>(role)]; }
   int64_t operator[](Role role) const { return ways[static_cast<size_t>(role)]; }
-  /// Devices of one stage.
+  /// Devices that the roles of one stage make.
   int64_t devices() const;
-  /// Whether stages differ in size on that many devices, so that each has a mesh of its own.
+  /// Devices of each stage; empty where neither the stages' sizes nor roles say them.
+  std::vector<int64_t> sizes() const;
+  /// The roles in one stage, as a strategy without stages.
+  Strategy ofStage(size_t stage) const;
+  /// Whether stages differ in size or roles on that many devices, so that each has a mesh of its own.
   bool isUneven(int64_t devices) const;
-  /// "pp=2,mb=4,dp=2,tp=4" or "pp=4+3", without what is 1.
+  /// "pp=2,mb=4,dp=2,tp=4" or "pp=4+3,tp=4+3", without what is 1.
   std::string text() const;
 };
 
-/// Reads "pp=2,mb=4,dp=2,tp=4" or "pp=4+3,mb=4". Errors: an unknown or repeated key, a number below 1, a product past 2^31.
+/// Reads "pp=2,mb=4,dp=2,tp=4" or "pp=4+3,mb=4,tp=4+3". Errors: an unknown or repeated key, a number below 1, a product past 2^31, a list of
+/// other than one number per stage.
 Result<Strategy> parseStrategy(std::string_view text);
 
 /// How one dimension of a pinned value is split: over these axes, major to minor, or over any axes of that product.
@@ -84,6 +91,8 @@ struct NodePin {
     std::optional<int64_t> blocks;
   };
   std::vector<Dim> dims; ///< Dimensions that are not listed are whole.
+  /// The pipeline stage whose axes these are, where stages have meshes of their own.
+  std::optional<int64_t> stage;
 };
 
 /// The pipeline stage that a model's own annotations ask for, of all operators of a node.

@@ -97,8 +97,14 @@ llvm::LogicalResult planModule(mlir::ModuleOp module, const PlanOptions &options
 /// Whether the strategy's stages are of different sizes or lie in several groups of the machine, so that each has a mesh of its own.
 bool haveOwnMeshes(const PlanOptions &options);
 
+/// What the ranks of each stage of a pipeline see of the machine: the group that the stage lies in, where stages of so many devices, in that order, fill
+/// one group after the other. Nothing where one would lie in two.
+std::optional<std::vector<machine::Machine>> machinesOfStages(const machine::Machine &machine, int64_t devices,
+                                                              llvm::ArrayRef<int64_t> sizes);
+
 /// Cuts @main into stages that have meshes of their own. Sizes, where the strategy does not give them, and the number of stages, of at least
-/// `minStages` and at most `maxStages`, are chosen together with the cuts (search::solveStages), from layouts of the whole model on each size of mesh.
+/// `minStages` and at most `maxStages`, are chosen together with the cuts (search::solveStages), from layouts of the whole model on each size of mesh,
+/// by the strategy's roles. Stage pins hold where the sizes are given and the stages that they make fit into memory; else they are ignored, with a warning.
 /// Marks operators with `shd.stage` and the module with `shd.stages` and `shd.stage_devices`. To be split into functions then
 /// (partition::createSplitStages), each of which planModule lays out. Returns the devices of each stage; emits an error where there are no
 /// such stages.

@@ -49,6 +49,25 @@ TEST(ParseStrategy, ReadsTheSizesOfStages) {
   EXPECT_FALSE(strategy->isUneven(4));
 }
 
+TEST(ParseStrategy, ReadsRolesPerStage) {
+  Result<Strategy> strategy = parseStrategy("tp=4+2,pp=4+2,dp=1+1");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_TRUE(strategy->hasRoles);
+  EXPECT_EQ(strategy->ofStage(0)[Role::Tensor], 4);
+  EXPECT_EQ(strategy->ofStage(1)[Role::Tensor], 2);
+  EXPECT_EQ(strategy->ofStage(1).text(), "tp=2");
+  EXPECT_EQ(strategy->text(), "pp=4+2,tp=4+2") << "equal numbers are one";
+  strategy = parseStrategy("pp=2,tp=2+1,sp=2");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_THAT(strategy->sizes(), ElementsAre(4, 2));
+  EXPECT_TRUE(strategy->isUneven(6));
+  strategy = parseStrategy("pp=2+2,tp=2+1,dp=1+2");
+  ASSERT_TRUE(strategy) << strategy.error().message;
+  EXPECT_TRUE(strategy->isUneven(4)) << "the roles differ";
+  EXPECT_EQ(strategy->text(), "pp=2+2,dp=1+2,tp=2+1");
+  EXPECT_THAT(parseStrategy("pp=2")->sizes(), ElementsAre());
+}
+
 TEST(ParseStrategy, RefusesWhatIsNotOne) {
   for (const char *text : {"",
                            "dp",
@@ -74,7 +93,13 @@ TEST(ParseStrategy, RefusesWhatIsNotOne) {
                            "pp=4+0",
                            "pp=4+x",
                            "pp=+",
-                           "dp=4+3"}) {
+                           "dp=4+3",
+                           "pp=2,dp=4+3+1",
+                           "pp=4+3,dp=4+0",
+                           "pp=2,mb=2+1",
+                           "pp=2,dp=2147483648+1,tp=4",
+                           "pp=2,dp=2147483648+1,tp=2147483648+1,sp=2147483648+1",
+                           "pp=2,dp=2147483648+2147483647"}) {
     Result<Strategy> strategy = parseStrategy(text);
     ASSERT_FALSE(strategy) << text;
     EXPECT_THAT(strategy.error().message, HasSubstr("write it like dp=2,tp=4")) << text;
