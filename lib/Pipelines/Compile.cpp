@@ -69,18 +69,90 @@ private:
     planning::PlanOptions planOptions = options.plan;
     if (!options.ignoreAnnotations && !options.plan.fixed && failed(readPins(module, planOptions)))
       return failure();
+    LaidOut laidOut;
+    if (failed(layOut(result, planOptions, laidOut)))
+      return failure();
+    module = *result.module;
+    if (!laidOut.isScheduled)
+      return success();
+    std::string stored = textOf(laidOut.account);
+    for (auto &[key, value] : laidOut.details)
+      laidOut.account[key] = std::move(value);
+    result.account = options.details ? textOf(std::move(laidOut.account)) : stored;
+    if (options.until == Stage::RT)
+      return success();
+
+    begin("generating code");
+    auto elf = codegen::compileKernels(module, options.target);
+    if (failed(elf))
+      return failure();
+
+    begin("writing weights");
+    emit::EmitOptions emitOptions{options.output,
+                                  llvm::sys::path::parent_path(options.model).str(),
+                                  llvm::sys::path::filename(options.model).str(),
+                                  options.target.cpu,
+                                  options.plan.machine->name,
+                                  streams(module)};
+    return emit::emitPlan(module, *elf, stored, emitOptions);
+  }
+
+  /// What comes of planning.
+  struct LaidOut {
+    bool isScheduled = false; ///< Else it went no further than asked for.
+    llvm::json::Object account, details;
+  };
+
+  /// From planning to scheduling. What padding and gaps between buffers take shows only at the end; where that is too much for the devices all is
+  /// done again with less memory to plan with.
+  LogicalResult layOut(CompileResult &result, const planning::PlanOptions &planOptions, LaidOut &laidOut) {
+    constexpr int kMostTries = 8;
+    OwningOpRef<ModuleOp> simplified = result.module->clone();
+    const planning::PlanOptions asked = options.plan;
+    planning::PlanOptions own = planOptions;
+    if (failed(layOutOnce(result, own, laidOut)))
+      return failure();
+    double filled = laidOut.isScheduled ? shareOfMemory(*result.module) : 0, least = filled;
+    double share = 1,
+           none = 0; // of memory to plan with: the last that there was a plan for, and the most that there was none for
+    double margin = 0.01;
+    for (int tries = 1; filled > 1 && tries < kMostTries; ++tries) {
+      ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
+      double next = share / filled * (1 - margin);
+      if (next <= none)
+        next = (share + none) / 2;
+      margin *= 2;
+      own = planOptions;
+      options.plan = asked;
+      own.memoryShare = options.plan.memoryShare = next;
+      result.module = simplified->clone();
+      laidOut = {};
+      if (failed(layOutOnce(result, own, laidOut))) {
+        none = next;
+        continue;
+      }
+      share = next;
+      filled = shareOfMemory(*result.module);
+      least = std::min(least, filled);
+    }
+    options.plan.memoryShare = 1;
+    return filled <= 1 ? success() : tooLarge(result, least);
+  }
+
+  LogicalResult layOutOnce(CompileResult &result, planning::PlanOptions &planOptions, LaidOut &laidOut) {
+    begin("planning");
     std::vector<PipelineCandidate> tried;
     if (failed(plan(result, planOptions, tried)))
       return failure();
-    module = *result.module;
+    ModuleOp module = *result.module;
     if (options.annotate && failed(annotate(module, result)))
       return failure();
     if (options.until == Stage::Planned)
       return success();
-    llvm::json::Object account = startAccount(module, options, result.report), details;
-    addCandidates(account, tried);
+    laidOut.account = startAccount(module, options, result.report);
+    addCandidates(laidOut.account, tried);
     if (options.details)
-      addTensors(details, module, options);
+      addTensors(laidOut.details, module, options);
 
     begin("partitioning");
     if (failed(pipeline(module, [&](OpPassManager &pm) {
@@ -99,29 +171,33 @@ private:
           pm.addPass(schedule::createBuildProgram({streams(module)}));
         })))
       return failure();
-    addProgram(account, module, result.report);
+    addProgram(laidOut.account, module, result.report);
     if (options.details)
-      addStep(details, module, options, result.report);
-    std::string stored = textOf(account);
-    for (auto &[key, value] : details)
-      account[key] = std::move(value);
-    result.account = options.details ? textOf(std::move(account)) : stored;
-    if (options.until == Stage::RT)
-      return success();
+      addStep(laidOut.details, module, options, result.report);
+    laidOut.isScheduled = true;
+    return success();
+  }
 
-    begin("generating code");
-    auto elf = codegen::compileKernels(module, options.target);
-    if (failed(elf))
-      return failure();
+  /// How much of its memory the fullest device needs, 1 being all.
+  double shareOfMemory(ModuleOp program) const {
+    double most = 0;
+    size_t rank = 0;
+    SmallVector<emit::DeviceMemory> devices = emit::getDeviceMemory(program);
+    for (size_t group = 0; group < options.plan.machine->groups.size(); ++group) {
+      machine::Machine own = machine::forGroup(*options.plan.machine, group);
+      auto has = static_cast<double>(options.plan.memoryLimit.value_or(own.device().memoryBytes));
+      for (int64_t i = 0; i < options.plan.machine->groups[group].count && rank < devices.size(); ++i, ++rank)
+        most = std::max(most, static_cast<double>(devices[rank].work + devices[rank].weights) / has);
+    }
+    return most;
+  }
 
-    begin("writing weights");
-    emit::EmitOptions emitOptions{options.output,
-                                  llvm::sys::path::parent_path(options.model).str(),
-                                  llvm::sys::path::filename(options.model).str(),
-                                  options.target.cpu,
-                                  options.plan.machine->name,
-                                  streams(module)};
-    return emit::emitPlan(module, *elf, stored, emitOptions);
+  LogicalResult tooLarge(CompileResult &result, double filled) {
+    result.report.lacksMemory = true;
+    return emitError(UnknownLoc::get(&context))
+           << "no plan for " << options.plan.devices << " device(s) of '" << options.plan.machine->name
+           << "' fits into memory: the best, with padded weights and gaps between buffers, takes "
+           << llvm::formatv("{0:P1}", filled).str() << " of a device's; use more devices or a device with more memory";
   }
 
   /// Plans `result.module`, or puts a planned one in its place.

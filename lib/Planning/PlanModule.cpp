@@ -32,7 +32,7 @@ int64_t stagesOf(const PlanOptions &options) { return options.strategy ? options
 /// much of it the largest stage needs shows only after the second, so that less is tried where that was too much.
 Result<search::Solution> solveAndCut(func::FuncOp main, Model &model, const PlanMesh &mesh, Prices &prices,
                                      const PlanOptions &options, const machine::Machine &machine, PlanReport &report) {
-  int64_t limit = options.memoryLimit.value_or(machine.device().memoryBytes), stages = stagesOf(options);
+  int64_t limit = memoryLimit(options, machine), stages = stagesOf(options);
   Result<search::Solution> solution = solve(model.problem, options, limit * stages);
   if (stages == 1) {
     if (solution)

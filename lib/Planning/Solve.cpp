@@ -42,4 +42,9 @@ Result<search::Solution> solve(search::Problem &problem, const PlanOptions &opti
   return options.objective == "memory" ? solveForMemory(problem, limit) : solveWithin(problem, limit);
 }
 
+int64_t memoryLimit(const PlanOptions &options, const machine::Machine &machine) {
+  auto bytes = static_cast<double>(options.memoryLimit.value_or(machine.device().memoryBytes));
+  return static_cast<int64_t>(bytes * options.memoryShare);
+}
+
 } // namespace mpopt::planning

@@ -112,7 +112,7 @@ private:
     if (options.fixed)
       if (Status fixed = fixPlan(model, prices, *options.fixed, place); !fixed)
         return module.emitError() << fixed.error().message;
-    int64_t limit = options.memoryLimit.value_or(machine.device().memoryBytes);
+    int64_t limit = memoryLimit(options, machine);
     Result<search::Solution> solution = solve(model.problem, options, limit);
     report.lacksMemory = !solution && model.problem.usageLimit.has_value();
     if (!solution)

@@ -47,7 +47,7 @@ struct SizedLayout {
   SizedLayout(machine::Machine own, const PlanOptions &options, StageShape shape, int64_t from, int64_t to)
       : machine(std::move(own)), transfer(machine, options.devices), shape(shape), from(from), to(to) {}
 
-  int64_t limit(const PlanOptions &options) const { return options.memoryLimit.value_or(machine.device().memoryBytes); }
+  int64_t limit(const PlanOptions &options) const { return memoryLimit(options, machine); }
 
   /// Stages share the weights, so that the whole model may take more than a device has; `share` says how much more.
   Status layOut(func::FuncOp main, const PlanOptions &options, double share) {

@@ -2,7 +2,8 @@
 """What a rank occupies is what its plan says: the most resident memory of each rank's process, against the account of the plan.
 
 Ranks read each other's arenas in place. A page of an arena counts once, in equal parts for those that have it in their tables. What a rank of a
-plan of next to nothing occupies, code and stacks, is not the plan's.
+plan of next to nothing occupies, code and stacks, is not the plan's. And on devices with less memory than a free choice takes, plans take
+no more than these have.
 
 usage: memory.py [--cache DIR] MODEL...      MODEL as in models.py
 """
@@ -18,7 +19,7 @@ from onnx import TensorProto, helper
 
 import models
 
-from mpopt import plan
+from mpopt import ToolError, plan
 from mpopt.tools import BIN
 
 MACHINE = models.TOP / "machines/test-host.toml"
@@ -95,6 +96,29 @@ def check(model, cache, strategy, devices, base):
     return good
 
 
+def check_limit(model, cache, devices=2):
+    """Plans with less and less memory than a free choice takes either keep to it or are refused; some of them exist."""
+    path = models.prepare(model, cache)
+    dims = models.dims(models.make_inputs(model, path, 8))
+    good, kept = True, []
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        machine, plan_file = pathlib.Path(folder) / "machine.toml", pathlib.Path(folder) / "model.mpplan"
+        free = max(plan(path, plan_file, devices, dims=dims, machine=MACHINE, options=("--dry-run",))["memory_bytes"])
+        for percent in (98, 94, 90, 85, 80, 75):
+            limit = free * percent // 100
+            machine.write_text(MACHINE.read_text().replace("memory_bytes = 68719476736", f"memory_bytes = {limit}", 1))
+            try:
+                taken = max(plan(path, plan_file, devices, dims=dims, machine=machine, options=("--dry-run",))["memory_bytes"])
+            except ToolError as error:
+                good &= "no plan for" in error.message
+                continue
+            good &= taken <= limit
+            kept.append(f"{taken / limit:.3f} of {percent} %")
+    good &= bool(kept)
+    print(f"{'ok  ' if good else 'FAIL'} {model.name} x{devices} with less memory than {free / 1e6:.0f} MB: {', '.join(kept)}", flush=True)
+    return good
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=pathlib.Path, default=models.TOP / "build/e2e")
@@ -102,7 +126,9 @@ def main():
     args = parser.parse_args()
     cases = [(model, f"{kind}={devices}", devices) for model in args.models for kind, devices in (("dp", 1), ("dp", 2), ("tp", 2))]
     base = own_code(args.cache)
-    return 0 if all([check(models.MODELS[model], args.cache, strategy, devices, base) for model, strategy, devices in cases]) else 1
+    good = [check(models.MODELS[model], args.cache, strategy, devices, base) for model, strategy, devices in cases]
+    good += [check_limit(models.MODELS[model], args.cache) for model in args.models]
+    return 0 if all(good) else 1
 
 
 if __name__ == "__main__":

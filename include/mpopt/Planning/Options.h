@@ -137,6 +137,9 @@ struct PlanOptions {
   std::optional<FixedPlan> fixed;
   /// Bytes that a plan may use per device; the machine's when not given.
   std::optional<int64_t> memoryLimit;
+  /// Of that, the share that planning may fill: what padding of weights and gaps between buffers take beside what it counts is known only when all is
+  /// laid out.
+  double memoryShare = 1;
   /// Whether to find out what the next best decisions would cost.
   bool explain = false;
 };

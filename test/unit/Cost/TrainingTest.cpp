@@ -269,38 +269,41 @@ TEST(Calibrate, ProfilesReproduceTheStep) {
 
 TEST(Stages, APlanOfEqualStagesIsPricedAsTheStagesThatItHas) {
   Machine machine = simpleMachine();
+  Stack stack;
   TransformerShape shape = smallShape();
   TrainingPlan plan = planOf(2, 4, 2, 1, 16);
-  TransformerPrices prices(machine, Stack(), shape, plan);
+  TransformerPrices prices(machine, stack, shape, plan);
   std::vector<StageLayout> stages = stagesOf(plan, prices);
   ASSERT_EQ(stages.size(), 4U);
   EXPECT_EQ(stages[3].firstDevice, 12);
   EXPECT_EQ(stages[3].chunks[0].first, 6);
-  StepPrice whole = *priceStep(machine, Stack(), shape, plan);
-  EXPECT_DOUBLE_EQ(priceStages(machine, Stack(), plan.schedule, stages).seconds, whole.seconds);
+  StepPrice whole = *priceStep(machine, stack, shape, plan);
+  EXPECT_DOUBLE_EQ(priceStages(machine, stack, plan.schedule, stages).seconds, whole.seconds);
   EXPECT_DOUBLE_EQ(whole.stages[whole.memory.stage].memory.total(), whole.memory.total());
 }
 
 TEST(Stages, FewerLayersMakeAStageFaster) {
   Machine machine = simpleMachine();
+  Stack stack;
   TransformerShape shape = smallShape();
   TrainingPlan plan = planOf(1, 2, 1, 1, 16);
-  TransformerPrices prices(machine, Stack(), shape, plan);
+  TransformerPrices prices(machine, stack, shape, plan);
   std::vector<StageLayout> stages = stagesOf(plan, prices);
-  double even = priceStages(machine, Stack(), plan.schedule, stages).stages[1].busy;
+  double even = priceStages(machine, stack, plan.schedule, stages).stages[1].busy;
   stages[0].chunks = {{0, 6}};
   stages[1].chunks = {{6, 2}};
-  StepPrice uneven = priceStages(machine, Stack(), plan.schedule, stages);
+  StepPrice uneven = priceStages(machine, stack, plan.schedule, stages);
   EXPECT_LT(uneven.stages[1].busy, even);
   EXPECT_GT(uneven.stages[0].busy, uneven.stages[1].busy);
 }
 
 TEST(Stages, SomeLayersMayRecompute) {
   Machine machine = simpleMachine();
+  Stack stack;
   TransformerShape shape = smallShape();
   TrainingPlan plan = planOf(1, 1, 1, 1, 16), full = plan;
   full.recompute = Recompute::Full;
-  TransformerPrices none(machine, Stack(), shape, plan), all(machine, Stack(), shape, full);
+  TransformerPrices none(machine, stack, shape, plan), all(machine, stack, shape, full);
   MixedPrices mixed({{&all, 3}, {&none, 0}});
   EXPECT_DOUBLE_EQ(mixed.activationBytes(0, 8), all.activationBytes(0, 3) + none.activationBytes(3, 5));
   EXPECT_DOUBLE_EQ(mixed.range(0, 8).backward(), all.range(0, 3).backward() + none.range(3, 5).backward());

@@ -33,6 +33,8 @@ public:
   /// check(shape, plan) holds. All arguments outlive the prices.
   TransformerPrices(const machine::Machine &machine, const machine::Stack &stack, const TransformerShape &shape,
                     const TrainingPlan &plan);
+  TransformerPrices(const machine::Machine &machine, machine::Stack &&stack, const TransformerShape &shape,
+                    const TrainingPlan &plan) = delete;
 
   int64_t layers() const override { return shape.layers; }
   PartSeconds range(int64_t first, int64_t count) const override;
