@@ -2,6 +2,7 @@
 #include "Timeline.h"
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
+#include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Emit/Emit.h"
 #include <map>
 #include <set>
@@ -61,6 +62,8 @@ public:
 private:
   void add(func::FuncOp main) {
     mesh = shd::getMesh(main).getMesh();
+    auto marked = main->getAttrOfType<IntegerAttr>(shd::kStageAttr);
+    stage = marked ? std::optional(marked.getInt()) : std::nullopt;
     for (BlockArgument argument : main.getArguments())
       addPort(inputs, argument.getType(), main.getArgAttrDict(argument.getArgNumber()));
     for (auto [index, type] : llvm::enumerate(main.getResultTypes()))
@@ -71,12 +74,20 @@ private:
         addOperator(&op);
   }
 
+  /// With the stage whose mesh it is, where each stage has its own.
+  json::Object textOf(Type type, shd::ShardingAttr sharding) const {
+    json::Object text = tensorText(cast<RankedTensorType>(type), sharding, mesh);
+    if (stage)
+      text["stage"] = *stage;
+    return text;
+  }
+
   void addPort(json::Array &list, Type type, DictionaryAttr attrs) {
     auto name = attrs ? attrs.getAs<StringAttr>("nn.name") : StringAttr();
     auto sharding = attrs ? attrs.getAs<shd::ShardingAttr>(shd::kShardingAttr) : shd::ShardingAttr();
     if (!sharding)
       return;
-    json::Object text = tensorText(cast<RankedTensorType>(type), sharding, mesh);
+    json::Object text = textOf(type, sharding);
     text["name"] = name ? name.getValue() : "";
     list.push_back(std::move(text));
   }
@@ -87,7 +98,7 @@ private:
       return llvm::to_vector(op->getAttrOfType<ArrayAttr>(name).getAsRange<shd::ShardingAttr>());
     };
     for (auto [result, sharding] : llvm::zip_equal(op->getResults(), shardings(shd::kOutAttr))) {
-      json::Object text = tensorText(cast<RankedTensorType>(result.getType()), sharding, mesh);
+      json::Object text = textOf(result.getType(), sharding);
       text["operator"] = number;
       text["op"] = op->getName().stripDialect();
       text["node"] = nodeNameOf(op->getLoc());
@@ -96,7 +107,7 @@ private:
     for (auto [operand, sharding] : llvm::zip_equal(op->getOperands(), shardings(shd::kInAttr)))
       if (auto weight = operand.getDefiningOp<nn::WeightOp>();
           weight && listed.insert({weight.getName().str(), sharding.getAsOpaquePointer()}).second) {
-        json::Object text = tensorText(cast<RankedTensorType>(operand.getType()), sharding, mesh);
+        json::Object text = textOf(operand.getType(), sharding);
         text["operator"] = number;
         text["name"] = weight.getName();
         weights.push_back(std::move(text));
@@ -106,6 +117,7 @@ private:
 
   SmallVector<func::FuncOp> functions;
   shd::MeshAttr mesh; // of the function at hand
+  std::optional<int64_t> stage;
   int64_t number = 0;
   json::Array inputs, outputs, tensors, weights;
   std::set<std::pair<std::string, const void *>> listed; // looked up only
@@ -287,6 +299,37 @@ void addRunnerUp(json::Object &account, const planning::PlanReport &report) {
 
 } // namespace
 
+static std::vector<machine::Machine> machinesOf(ModuleOp program, const planning::PlanOptions &plan) {
+  std::vector<int64_t> sizes;
+  for (rt::ProgramOp stage : program.getOps<rt::ProgramOp>())
+    sizes.push_back(meshOf(stage).devices());
+  machine::Machine whole = machine::forDevices(*plan.machine, plan.devices);
+  return planning::machinesOfStages(*plan.machine, plan.devices, sizes)
+      .value_or(std::vector<machine::Machine>(sizes.size(), whole));
+}
+
+/// The axes of the mesh; where each stage has its own, those of all, with their stages.
+static json::Array axesOf(ModuleOp program, ArrayRef<machine::Machine> machines) {
+  json::Array list;
+  llvm::SmallDenseSet<Operation *> seen;
+  int64_t stage = 0;
+  bool own = false;
+  for (rt::ProgramOp each : program.getOps<rt::ProgramOp>())
+    own |= shd::getMesh(each) != shd::getMesh(*program.getOps<rt::ProgramOp>().begin());
+  for (auto [each, machine] : llvm::zip_equal(program.getOps<rt::ProgramOp>(), machines)) {
+    if (seen.insert(shd::getMesh(each)).second)
+      for (const machine::MeshAxis &axis : meshOf(each).axes) {
+        json::Object text{
+            {"name", axis.name}, {"size", axis.size}, {"level", axis.level}, {"link", machine.links[axis.level].name}};
+        if (own)
+          text["stage"] = stage;
+        list.push_back(std::move(text));
+      }
+    ++stage;
+  }
+  return list;
+}
+
 void addTensors(json::Object &account, ModuleOp planned, const CompileOptions &options) {
   TensorLister(planned).run(account);
 }
@@ -296,17 +339,14 @@ void addStep(json::Object &account, ModuleOp program, const CompileOptions &opti
   machine::Machine machine = machine::forDevices(*options.plan.machine, options.plan.devices);
   if (program.getOps<rt::ProgramOp>().empty())
     return;
-  Timeline timeline = makeTimeline(program, machine, options.plan.devices, report);
+  std::vector<machine::Machine> machines = machinesOf(program, options.plan);
+  Timeline timeline = makeTimeline(program, machines, machine, options.plan.devices, report);
   addLanes(account, report, timeline);
   const machine::DeviceType &device = machine.device();
   account["device"] = json::Object{{"name", device.name},
                                    {"memory_bytes", options.plan.memoryLimit.value_or(device.memoryBytes)},
                                    {"memory_bandwidth", device.memoryBandwidth}};
-  json::Array axes;
-  for (const machine::MeshAxis &axis : meshOf(*program.getOps<rt::ProgramOp>().begin()).axes)
-    axes.push_back(json::Object{
-        {"name", axis.name}, {"size", axis.size}, {"level", axis.level}, {"link", machine.links[axis.level].name}});
-  account["axes"] = std::move(axes);
+  account["axes"] = axesOf(program, machines);
   addLinks(account, timeline, machine);
   addLimits(account, report, timeline, machine, options.plan.objective == "throughput");
   addRunnerUp(account, report);

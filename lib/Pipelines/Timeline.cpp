@@ -72,10 +72,11 @@ cost::Collective collectiveOf(rt::CollectiveKind kind) {
 /// What single instructions of one program take.
 class InstructionPrices {
 public:
+  /// `ops`: what was decided for the operators of the program, or of all programs.
   InstructionPrices(const machine::Machine &machine, machine::Mesh mesh, ArrayRef<Operation *> instructions,
-                    const planning::PlanReport &report)
+                    ArrayRef<planning::OpReport> ops, int64_t microbatches)
       : machine(machine), mesh(std::move(mesh)) {
-    shareCompute(instructions, report);
+    shareCompute(instructions, ops, microbatches);
   }
 
   void priceKernel(Operation *op, TimelineEvent &event) const {
@@ -113,15 +114,15 @@ private:
   };
 
   /// What the operators of one node take is shared out among the kernels that have a part of it, in each microbatch.
-  void shareCompute(ArrayRef<Operation *> instructions, const planning::PlanReport &report) {
+  void shareCompute(ArrayRef<Operation *> instructions, ArrayRef<planning::OpReport> ops, int64_t microbatches) {
     llvm::StringMap<int64_t> kernels;
     for (Operation *op : instructions)
       if (isa<rt::KernelOp>(op))
         for (const std::string &name : namesOf(op->getLoc()))
           ++kernels[name];
-    for (const planning::OpReport &op : report.ops)
+    for (const planning::OpReport &op : ops)
       if (int64_t count = kernels.lookup(op.node)) {
-        double share = static_cast<double>(std::min(report.microbatches, count)) / static_cast<double>(count);
+        double share = static_cast<double>(std::min(microbatches, count)) / static_cast<double>(count);
         Compute &sum = compute[op.node];
         sum.seconds += share * op.computeSeconds;
         sum.arithmetic += share * op.arithmeticSeconds;
@@ -182,10 +183,11 @@ struct Run {
 
 class TimelineMaker {
 public:
-  TimelineMaker(ModuleOp module, const machine::Machine &machine, int64_t devices, const planning::PlanReport &report)
+  TimelineMaker(ModuleOp module, ArrayRef<machine::Machine> machines, const machine::Machine &machine, int64_t devices,
+                const planning::PlanReport &report)
       : links(machine, devices) {
     int64_t rank = 0;
-    for (rt::ProgramOp program : module.getOps<rt::ProgramOp>()) {
+    for (auto [program, own] : llvm::zip_equal(module.getOps<rt::ProgramOp>(), machines)) {
       Run &run = runs.emplace_back();
       machine::Mesh mesh = meshOf(program);
       run.lane.stage = static_cast<int64_t>(runs.size()) - 1;
@@ -193,7 +195,7 @@ public:
       run.lane.ranks = mesh.devices();
       rank += mesh.devices();
       run.instructions = stepInstructions(program);
-      run.prices.emplace(machine, std::move(mesh), run.instructions, report);
+      run.prices.emplace(own, std::move(mesh), run.instructions, opsOf(run.lane.stage, report), report.microbatches);
       programs.push_back(program);
     }
   }
@@ -219,6 +221,20 @@ public:
   }
 
 private:
+  /// The operators of a stage. Stages that were laid out one by one each list what they repeat of others; else an operator that several stages compute
+  /// is listed once, and belongs to none.
+  static ArrayRef<planning::OpReport> opsOf(int64_t stage, const planning::PlanReport &report) {
+    size_t sum = 0, first = 0;
+    for (auto [number, each] : llvm::enumerate(report.stages)) {
+      sum += each.operators;
+      if (static_cast<int64_t>(number) < stage)
+        first += each.operators;
+    }
+    if (sum != report.ops.size())
+      return report.ops;
+    return ArrayRef(report.ops).slice(first, report.stages[stage].operators);
+  }
+
   /// Runs an instruction, if what it waits for has happened.
   bool step(Run &run, Operation *op) {
     std::optional<double> start = startOf(run, op);
@@ -315,9 +331,9 @@ std::optional<int64_t> routedBytes(rt::CollectiveOp op) {
   return std::llround(static_cast<double>(whole) * coll::getRoutedShare(devices * local, local, chosen));
 }
 
-Timeline makeTimeline(ModuleOp program, const machine::Machine &machine, int64_t devices,
-                      const planning::PlanReport &report) {
-  return TimelineMaker(program, machine, devices, report).run();
+Timeline makeTimeline(ModuleOp program, ArrayRef<machine::Machine> machines, const machine::Machine &machine,
+                      int64_t devices, const planning::PlanReport &report) {
+  return TimelineMaker(program, machines, machine, devices, report).run();
 }
 
 } // namespace mpopt

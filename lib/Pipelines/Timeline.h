@@ -35,9 +35,10 @@ struct Timeline {
 
 /// Goes through the programs' instructions with the times that the plan was made by: a kernel takes what its operators were priced at, a
 /// collective what lib/Cost says, a message its way over the link between the two stages. A receive waits for its send, and what
-/// overwrites a payload for its receive, as in the runtime. `machine` as forDevices() returned it for all `devices`.
-Timeline makeTimeline(mlir::ModuleOp program, const machine::Machine &machine, int64_t devices,
-                      const planning::PlanReport &report);
+/// overwrites a payload for its receive, as in the runtime. `machines`: of each program, as planning::machinesOfStages() returned them; `machine` as
+/// forDevices() returned it for all `devices`.
+Timeline makeTimeline(mlir::ModuleOp program, llvm::ArrayRef<machine::Machine> machines,
+                      const machine::Machine &machine, int64_t devices, const planning::PlanReport &report);
 
 /// The mesh that a program's shardings and collectives name.
 machine::Mesh meshOf(rt::ProgramOp program);

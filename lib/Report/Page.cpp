@@ -46,10 +46,15 @@ double most(const json::Array &values) {
 std::string meshText(const json::Object &account) {
   std::string result;
   StringRef last;
+  std::optional<double> stage;
   for (const json::Value &value : list(account, "axes")) {
     const json::Object &axis = *value.getAsObject();
     StringRef link = axis.getString("link").value_or("");
-    if (link != last && !last.empty())
+    if (axis.get("stage") && stage != number(axis, "stage")) {
+      if (!last.empty())
+        result += " over " + last.str() + "; ";
+      result += "stage " + plain(*(stage = number(axis, "stage"))) + ": ";
+    } else if (link != last && !last.empty())
       result += " over " + last.str() + ", ";
     else if (!result.empty())
       result += ", ";

@@ -14,7 +14,7 @@ class ShardingWriter {
 public:
   ShardingWriter(const json::Object &account, raw_ostream &os) : account(account), os(os) {
     for (const json::Value &value : list(account, "axes"))
-      sizes[text(*value.getAsObject(), "name")] = number(*value.getAsObject(), "size");
+      sizes[keyOf(*value.getAsObject(), text(*value.getAsObject(), "name"))] = number(*value.getAsObject(), "size");
   }
 
   void run() {
@@ -40,9 +40,13 @@ private:
   void writeAxes() {
     if (sizes.empty())
       return;
-    os << "<p>The devices form a mesh; device number = position along the axes, the first the most significant. ";
+    os << "<p>The devices " << (list(account, "axes").front().getAsObject()->get("stage") ? "of a stage " : "")
+       << "form a mesh; device number = position along the axes, the first the most significant. ";
+    std::optional<double> stage;
     for (const json::Value &value : list(account, "axes")) {
       const json::Object &axis = *value.getAsObject();
+      if (axis.get("stage") && stage != number(axis, "stage"))
+        os << "Stage " << plain(*(stage = number(axis, "stage"))) << ": ";
       os << "<code>" << escaped(text(axis, "name")) << "</code> joins " << plain(number(axis, "size")) << " over "
          << escaped(text(axis, "link")) << "; ";
     }
@@ -56,14 +60,19 @@ private:
     return result.empty() ? "scalar" : result;
   }
 
+  /// Where each stage has its own mesh, axes of one name are several.
+  static std::string keyOf(const json::Object &owner, const std::string &axis) {
+    return owner.get("stage") ? plain(number(owner, "stage")) + ":" + axis : axis;
+  }
+
   /// "x1·x2 (4)".
-  std::string axesText(const json::Array &axes) const {
+  std::string axesText(const json::Object &owner, const json::Array &axes) const {
     std::string names;
     double ways = 1;
     for (const json::Value &axis : axes) {
       StringRef name = axis.getAsString().value_or("");
       names += (names.empty() ? "" : "·") + name.str();
-      ways *= std::max(1.0, sizes.lookup(name));
+      ways *= std::max(1.0, sizes.lookup(keyOf(owner, name.str())));
     }
     return names + " (" + plain(ways) + ")";
   }
@@ -74,9 +83,9 @@ private:
     for (auto [dim, axes] : llvm::enumerate(list(tensor, "sharding")))
       if (!axes.getAsArray()->empty())
         result += (result.empty() ? "" : ", ") + std::string("dimension ") + std::to_string(dim) + " over " +
-                  axesText(*axes.getAsArray());
+                  axesText(tensor, *axes.getAsArray());
     if (const json::Array &partial = list(tensor, "partial"); !partial.empty())
-      result += (result.empty() ? "" : "; ") + std::string("partial over ") + axesText(partial);
+      result += (result.empty() ? "" : "; ") + std::string("partial over ") + axesText(tensor, partial);
     return result.empty() ? "replicated" : result;
   }
 

@@ -3,6 +3,7 @@
 #include "Lanes.h"
 #include "Sections.h"
 #include <map>
+#include <set>
 
 using llvm::raw_ostream;
 using llvm::StringRef;
@@ -254,9 +255,12 @@ void writeLinks(const json::Object &account, raw_ostream &os) {
     double bytes = number(link, "bytes"), seconds = number(link, "seconds"), bandwidth = number(link, "bandwidth"),
            rate = seconds > 0 ? bytes / seconds : 0;
     std::string axes;
+    std::set<std::string> names; // stages may have axes of one name
     for (const json::Value &axis : list(account, "axes"))
       if (number(*axis.getAsObject(), "level") == number(link, "level"))
-        axes += (axes.empty() ? "" : ", ") + text(*axis.getAsObject(), "name");
+        names.insert(text(*axis.getAsObject(), "name"));
+    for (const std::string &name : names)
+      axes += (axes.empty() ? "" : ", ") + name;
     if (axes.empty())
       axes = bytes > 0 ? "between stages" : "not used";
     os << "<tr><td class=\"op\">" << escaped(text(link, "name")) << "</td><td>" << escaped(axes)
