@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -58,15 +59,54 @@ void axpy(std::vector<float> &a, const std::vector<float> &b) {
     a[i] += 0.5f * b[i];
 }
 
+/// Something to time: what it does, and how often.
+struct Probe {
+  std::function<void()> run;
+  int64_t calls = 1;
+  double least = 1e30; ///< Seconds of one call.
+
+  void measure() {
+    Clock::time_point start = Clock::now();
+    for (int64_t i = 0; i < calls; ++i)
+      run();
+    least = std::min(least, std::max(secondsSince(start) / double(calls), 1e-9));
+  }
+};
+
+/// Goes through the probes in turn for at least `seconds`, so that a host that is slower for a while is so to all of them: what is made of them is
+/// shares of each other. Each is repeated over milliseconds; for a fraction of one a core is faster than it can stay.
+void measureInTurn(double seconds, std::vector<Probe *> probes) {
+  constexpr double kSustained = 0.002; // longer, and on a busy host no stretch is undisturbed
+  for (Probe *probe : probes) {
+    probe->measure();
+    probe->measure();
+    probe->calls = std::max<int64_t>(1, std::llround(kSustained / probe->least));
+    probe->least = 1e30;
+  }
+  Clock::time_point begin = Clock::now();
+  for (int rounds = 0; rounds < 3 || secondsSince(begin) < seconds; ++rounds)
+    for (Probe *probe : probes)
+      probe->measure();
+}
+
+/// A stream over two buffers; B/s is what is to be told.
+class Stream {
+public:
+  explicit Stream(int64_t bytes) : a(size_t(bytes) / 8, 1.0f), b(size_t(bytes) / 8, 1.0f) {}
+  Stream(const Stream &) = delete; // the probe knows where it is
+  Stream &operator=(const Stream &) = delete;
+  Probe probe{[this] { axpy(a, b); }};
+  double bandwidth() const { return rounded(3.0 * 4 * double(a.size()) / probe.least); }
+
+private:
+  std::vector<float> a, b;
+};
+
 /// B/s of one thread over two buffers of `bytes` in all.
 double streamBandwidth(int64_t bytes, double seconds) {
-  std::vector<float> a(size_t(bytes) / 8, 1.0f), b(size_t(bytes) / 8, 1.0f);
-  int repeat = int(std::max<int64_t>(1, (8 << 20) / bytes));
-  double time = leastSeconds(seconds, [&] {
-    for (int i = 0; i < repeat; ++i)
-      axpy(a, b);
-  });
-  return rounded(3.0 * 4 * double(a.size()) * repeat / time);
+  Stream stream(bytes);
+  measureInTurn(seconds, {&stream.probe});
+  return stream.bandwidth();
 }
 
 double sharedBandwidth(int64_t cores, int64_t bytes) {
@@ -159,21 +199,17 @@ double callSeconds() {
 /// Depth and bytes of the right matrix of a product that does what the core can.
 constexpr int64_t kDepth = 256, kCachedBytes = 512 << 10;
 
-double rateOf(const MatmulProbe &probe) { return rounded(probe.flops / leastSeconds(0.3, probe.run)); }
-
-/// The depth that is lost with each block of sums; see MatmulModel::smallK.
-double measureSmallK(double flops) {
-  constexpr int64_t kShort = 16;
-  return rounded(std::max(0.0, double(kShort) * (flops / rateOf(probeMatmul(kCachedBytes, kShort)) - 1)));
+/// The depth that is lost with each block of sums, given seconds for one of a product in the cache at depth kShort and as it would be at the rate of
+/// a deep one; see MatmulModel::smallK.
+constexpr int64_t kShort = 16;
+double smallKOf(double seconds, double atRate) {
+  return rounded(std::max(0.0, double(kShort) * (seconds / atRate - 1)));
 }
 
-/// Share of the reading of a right matrix that does not stay in the cache that a product hides, given what it does where all stays there and
-/// what the memory gives.
-double measureOverlap(double flops, double memoryBandwidth) {
-  MatmulProbe probe = probeMatmul(128 << 20, kDepth);
-  double arithmetic = probe.flops / flops, traffic = probe.bytes / memoryBandwidth;
-  double exposed = leastSeconds(0.3, probe.run) - arithmetic;
-  return rounded(std::clamp(1 - exposed / std::min(arithmetic, traffic), 0.0, 1.0));
+/// Share of the reading of a right matrix that does not stay in the cache that a product hides, given its seconds, what it would take where all
+/// stays there, and what the memory takes for it.
+double overlapOf(double seconds, double arithmetic, double traffic) {
+  return rounded(std::clamp(1 - (seconds - arithmetic) / std::min(arithmetic, traffic), 0.0, 1.0));
 }
 
 /// What generated kernels reach of the rate of a product in the cache, with all loops around its blocks; and of that, attention
@@ -186,20 +222,24 @@ DeviceType measureCore() {
   device.name = "cpu-core";
   device.memoryBytes = hostMemory();
   device.cacheBytes = cacheBytes();
-  device.memoryBandwidth = streamBandwidth(128 << 20, 0.2);
-  device.cacheBandwidth = std::max(device.memoryBandwidth, streamBandwidth(device.cacheBytes / 2, 0.1));
   device.launchSeconds = callSeconds();
-  MatmulProbe probe = probeMatmul(kCachedBytes, kDepth);
-  double rate = rateOf(probe);
-  device.overlap = measureOverlap(rate, device.memoryBandwidth);
+  Stream memory(128 << 20), cache(device.cacheBytes / 2);
+  MatmulProbe deep = probeMatmul(kCachedBytes, kDepth), shallow = probeMatmul(kCachedBytes, kShort),
+              streamed = probeMatmul(128 << 20, kDepth);
+  Probe deepTime{deep.run}, shallowTime{shallow.run}, streamedTime{streamed.run};
+  measureInTurn(1.5, {&deepTime, &shallowTime, &cache.probe, &streamedTime, &memory.probe});
+  device.memoryBandwidth = memory.bandwidth();
+  device.cacheBandwidth = std::max(device.memoryBandwidth, cache.bandwidth());
+  double rate = rounded(deep.flops / deepTime.least);
+  device.overlap = overlapOf(streamedTime.least, streamed.flops / rate, streamed.bytes / device.memoryBandwidth);
   device.peak[size_t(DType::F32)] = rate;
   device.peak[size_t(DType::F64)] = rounded(rate / 2);
   device.vectorFlops = rounded(rate / 2); // not all of it is multiply-add
   // Few columns are as many loads of the left matrix as many; few rows wait for one sum after the other.
-  device.matmul.tiles = {{probe.rows, probe.cols, 1.0}, {probe.rows, probe.width, 0.9}, {1, probe.cols, 0.35}};
+  device.matmul.tiles = {{deep.rows, deep.cols, 1.0}, {deep.rows, deep.width, 0.9}, {1, deep.cols, 0.35}};
   device.matmul.efficiency = kProductShare;
   device.matmul.attention = kAttentionShare;
-  device.matmul.smallK = measureSmallK(rate);
+  device.matmul.smallK = smallKOf(shallowTime.least, shallow.flops / rate);
   return device;
 }
 
