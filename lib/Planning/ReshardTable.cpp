@@ -9,7 +9,7 @@ namespace mpopt::planning {
 using Step = shd::ReshardStep;
 
 /// States beyond which single searches are cheaper than a table.
-static constexpr size_t kMostStates = 5000;
+static constexpr size_t kMostStates = 20000;
 
 PlainSharding PlainSharding::of(shd::ShardingAttr sharding, const PlanMesh &mesh) {
   PlainSharding plain;
