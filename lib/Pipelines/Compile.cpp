@@ -113,8 +113,8 @@ private:
     if (failed(layOutOnce(result, own, laidOut)))
       return failure();
     double filled = laidOut.isScheduled ? shareOfMemory(*result.module) : 0, least = filled;
-    double share = 1,
-           none = 0; // of memory to plan with: the last that there was a plan for, and the most that there was none for
+    // Shares of memory to plan with: the last that there was a plan for, and the most that there was none for.
+    double share = 1, none = 0;
     double margin = 0.01;
     for (int tries = 1; filled > 1 && tries < kMostTries; ++tries) {
       ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
@@ -184,7 +184,7 @@ private:
     size_t rank = 0;
     SmallVector<emit::DeviceMemory> devices = emit::getDeviceMemory(program);
     for (size_t group = 0; group < options.plan.machine->groups.size(); ++group) {
-      machine::Machine own = machine::forGroup(*options.plan.machine, group);
+      machine::Machine own = machine::forDevices(machine::forGroup(*options.plan.machine, group), options.plan.devices);
       auto has = static_cast<double>(options.plan.memoryLimit.value_or(own.device().memoryBytes));
       for (int64_t i = 0; i < options.plan.machine->groups[group].count && rank < devices.size(); ++i, ++rank)
         most = std::max(most, static_cast<double>(devices[rank].work + devices[rank].weights) / has);
