@@ -1,4 +1,4 @@
-#include "SourceFiles.h"
+#include "mpopt/Emit/SourceFiles.h"
 
 #include <cerrno>
 #include <cstring>

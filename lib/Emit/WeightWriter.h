@@ -1,8 +1,8 @@
 #ifndef MPOPT_LIB_EMIT_WEIGHTWRITER_H
 #define MPOPT_LIB_EMIT_WEIGHTWRITER_H
 
-#include "SourceFiles.h"
 #include "mpopt/Dialect/RT/RT.h"
+#include "mpopt/Emit/SourceFiles.h"
 
 namespace mpopt::emit {
 

@@ -3,6 +3,7 @@
 #include "mpopt/Dialect/Coll/Coll.h"
 #include "mpopt/Dialect/NN/NN.h"
 #include "mpopt/Partition/Passes.h"
+#include <cstring>
 
 using namespace mlir;
 using namespace mpopt;
@@ -28,8 +29,8 @@ shd::MeshAttr timeMesh(MLIRContext *context, int64_t count) {
 
 class MicrobatchSplitter {
 public:
-  MicrobatchSplitter(func::FuncOp main, int64_t count)
-      : main(main), builder(main.getContext()), count(count), mesh(timeMesh(main.getContext(), count)) {
+  MicrobatchSplitter(func::FuncOp main, int64_t count, const WeightReader &read)
+      : main(main), read(read), builder(main.getContext()), count(count), mesh(timeMesh(main.getContext(), count)) {
     for (shd::MeshAxisAttr axis : mesh.getAxes())
       axes.push_back(axis.getName());
   }
@@ -236,6 +237,8 @@ private:
     FailureOr<Value> made = failure();
     if (auto constant = dyn_cast<nn::ConstantOp>(op))
       made = sliceConstant(constant, dim, user);
+    else if (auto weight = dyn_cast<nn::WeightOp>(op))
+      made = sliceWeight(weight, dim, user);
     else if (auto ruled = dyn_cast<shd::PartitionInterface>(op); ruled && op->getNumOperands() > 0) {
       shd::PartitionRule rule = ruled.getPartitionRule();
       unsigned result = cast<OpResult>(value).getResultNumber();
@@ -258,6 +261,37 @@ private:
   FailureOr<Value> differs(Value value, Operation *user) {
     return refuse(user) << "its rows are computed with a constant (" << value.getDefiningOp()->getName()
                         << ") that may differ between them";
+  }
+
+  /// Exporters fold what is computed from weights alone, such as positions that are added to each row of the batch.
+  FailureOr<Value> sliceWeight(nn::WeightOp op, unsigned dim, Operation *user) {
+    RankedTensorType type = typeOf(op.getResult());
+    nn::ExternalAttr source = op.getSource();
+    const char *bytes = read ? read(source) : nullptr;
+    if (!bytes)
+      return refuse(user) << "its rows are computed with weight '" << op.getName()
+                          << "', which has a row for each, and whether these are alike cannot be seen without its file";
+    uint64_t outer = 1;
+    for (int64_t size : type.getShape().take_front(dim))
+      outer *= size;
+    if (outer == 0 || source.getLength() % (outer * count) != 0)
+      return differs(op.getResult(), user);
+    uint64_t inner = source.getLength() / outer, part = inner / count;
+    for (uint64_t row = 0; row < outer; ++row)
+      for (int64_t i = 1; i < count; ++i)
+        if (std::memcmp(bytes + row * inner, bytes + row * inner + i * part, part) != 0)
+          return differs(op.getResult(), user);
+    SmallVector<int64_t> shape(type.getShape());
+    shape[dim] /= count;
+    if (outer == 1) {
+      auto first = nn::ExternalAttr::get(main.getContext(), source.getFile(), source.getOffset(), part);
+      return nn::WeightOp::create(builder, op.getLoc(), type.clone(shape), op.getNameAttr(), first).getResult();
+    }
+    SmallVector<int64_t> starts(shape.size(), 0), steps(shape.size(), 1);
+    return nn::SliceOp::create(builder, op.getLoc(), type.clone(shape), locals.lookup(op.getResult()),
+                               builder.getDenseI64ArrayAttr(starts), builder.getDenseI64ArrayAttr(shape),
+                               builder.getDenseI64ArrayAttr(steps))
+        .getResult();
   }
 
   FailureOr<Value> sliceConstant(nn::ConstantOp op, unsigned dim, Operation *user) {
@@ -309,6 +343,7 @@ private:
   }
 
   func::FuncOp main;
+  const WeightReader &read;
   OpBuilder builder;
   int64_t count;
   shd::MeshAttr mesh;
@@ -321,6 +356,7 @@ private:
 
 struct SplitMicrobatchesPass : impl::SplitMicrobatchesBase<SplitMicrobatchesPass> {
   using SplitMicrobatchesBase::SplitMicrobatchesBase;
+  SplitMicrobatchesPass(int64_t microbatches, WeightReader read) : read(std::move(read)) { count = microbatches; }
 
   void runOnOperation() override {
     auto main = getOperation().lookupSymbol<func::FuncOp>("main");
@@ -328,10 +364,18 @@ struct SplitMicrobatchesPass : impl::SplitMicrobatchesBase<SplitMicrobatchesPass
       getOperation().emitError() << "needs a function @main of one block";
       return signalPassFailure();
     }
-    if (count > 1 && failed(MicrobatchSplitter(main, count).run()))
+    if (count > 1 && failed(MicrobatchSplitter(main, count, read).run()))
       signalPassFailure();
   }
+
+private:
+  WeightReader read;
 };
 
 } // namespace
+
+std::unique_ptr<Pass> createSplitMicrobatches(int64_t count, WeightReader read) {
+  return std::make_unique<SplitMicrobatchesPass>(count, std::move(read));
+}
+
 } // namespace mpopt::partition

@@ -23,8 +23,9 @@ int64_t batchOf(ModuleOp module) {
 
 class Chooser {
 public:
-  Chooser(ModuleOp module, const planning::PlanOptions &options, std::vector<PipelineCandidate> &tried)
-      : module(module), options(options), tried(tried), batch(batchOf(module)) {}
+  Chooser(ModuleOp module, const planning::PlanOptions &options, const partition::WeightReader &read,
+          std::vector<PipelineCandidate> &tried)
+      : module(module), options(options), read(read), tried(tried), batch(batchOf(module)) {}
 
   std::optional<ChosenPipeline> run() {
     bool forMemory = options.objective == "memory";
@@ -154,7 +155,7 @@ private:
     std::optional<StageRange> range;
     if (strategy.stages == kOpen)
       range = {2, std::min(options.devices, kMostStages)};
-    if (failed(planPipeline(*result.module, own, result.report, range)))
+    if (failed(planPipeline(*result.module, own, read, result.report, range)))
       return std::nullopt;
     result.strategy = own.strategy;
     return result;
@@ -171,6 +172,7 @@ private:
 
   ModuleOp module;
   const planning::PlanOptions &options;
+  const partition::WeightReader &read;
   std::vector<PipelineCandidate> &tried;
   std::optional<size_t> best; ///< In `tried`.
   std::optional<ChosenPipeline> chosen;
@@ -186,8 +188,9 @@ bool choosesPipeline(const planning::PlanOptions &options) {
 }
 
 std::optional<ChosenPipeline> choosePipeline(ModuleOp module, const planning::PlanOptions &options,
+                                             const partition::WeightReader &read,
                                              std::vector<PipelineCandidate> &tried) {
-  return Chooser(module, options, tried).run();
+  return Chooser(module, options, read, tried).run();
 }
 
 } // namespace mpopt

@@ -2,6 +2,7 @@
 #define MPOPT_LIB_PIPELINES_CHOOSEPIPELINE_H
 
 #include "mlir/IR/OwningOpRef.h"
+#include "mpopt/Partition/Passes.h"
 #include "mpopt/Planning/Planning.h"
 #include <vector>
 
@@ -32,6 +33,7 @@ struct ChosenPipeline {
 ///  memory      the same, and without stages, with one and with several microbatches
 ///  latency     several microbatches through equal stages, where they could beat the plan without; where there is no plan without, as for throughput
 std::optional<ChosenPipeline> choosePipeline(mlir::ModuleOp module, const planning::PlanOptions &options,
+                                             const partition::WeightReader &read,
                                              std::vector<PipelineCandidate> &tried);
 
 } // namespace mpopt

@@ -27,6 +27,7 @@
 #include "mpopt/Dialect/RT/RT.h"
 #include "mpopt/Dialect/Shd/Stages.h"
 #include "mpopt/Emit/Emit.h"
+#include "mpopt/Emit/SourceFiles.h"
 #include "mpopt/Import/ONNX.h"
 #include "mpopt/Partition/Passes.h"
 #include "mpopt/Schedule/Passes.h"
@@ -203,16 +204,25 @@ private:
   /// Plans `result.module`, or puts a planned one in its place.
   LogicalResult plan(CompileResult &result, planning::PlanOptions &planOptions, std::vector<PipelineCandidate> &tried) {
     if (choosesPipeline(planOptions)) {
-      if (auto chosen = choosePipeline(*result.module, planOptions, tried)) {
+      if (auto chosen = choosePipeline(*result.module, planOptions, weightReader(), tried)) {
         planOptions.strategy = options.plan.strategy = chosen->strategy;
         result.module = std::move(chosen->module);
         result.report = std::move(chosen->report);
         return success();
       }
     }
-    LogicalResult planned = planPipeline(*result.module, planOptions, result.report);
+    LogicalResult planned = planPipeline(*result.module, planOptions, weightReader(), result.report);
     options.plan.strategy = planOptions.strategy;
     return planned;
+  }
+
+  /// Quiet: who needs a weight that is not there says so.
+  partition::WeightReader weightReader() {
+    return [this](nn::ExternalAttr source) -> const char * {
+      ScopedDiagnosticHandler quiet(&context, [](Diagnostic &) { return success(); });
+      FailureOr<const char *> bytes = sources.map(source, UnknownLoc::get(&context));
+      return succeeded(bytes) ? *bytes : nullptr;
+    };
   }
 
   /// Whether steps follow each other without a pause.
@@ -255,6 +265,7 @@ private:
   MLIRContext &context;
   CompileOptions options;
   std::string phase;
+  emit::SourceFiles sources{llvm::sys::path::parent_path(options.model).str()};
 };
 
 } // namespace

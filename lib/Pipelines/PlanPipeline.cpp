@@ -12,11 +12,11 @@ static LogicalResult run(ModuleOp module, std::unique_ptr<Pass> pass) {
   return manager.run(module);
 }
 
-LogicalResult planPipeline(ModuleOp module, planning::PlanOptions &options, planning::PlanReport &report,
-                           std::optional<StageRange> range) {
+LogicalResult planPipeline(ModuleOp module, planning::PlanOptions &options, const partition::WeightReader &read,
+                           planning::PlanReport &report, std::optional<StageRange> range) {
   std::optional<planning::Strategy> &strategy = options.strategy;
   if (strategy && strategy->microbatches > 1 &&
-      failed(run(module, partition::createSplitMicrobatches({strategy->microbatches}))))
+      failed(run(module, partition::createSplitMicrobatches(strategy->microbatches, read))))
     return failure();
   if (range || planning::haveOwnMeshes(options)) {
     StageRange stages = range.value_or(StageRange{strategy->stages, strategy->stages});

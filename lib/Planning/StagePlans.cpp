@@ -25,7 +25,8 @@ public:
       return module.emitError() << "needs " << shd::kStageDevicesAttr << ", the devices of each of its "
                                 << functions.size() << " stages";
     sizes = devices.asArrayRef();
-    if (options.strategy && options.strategy->hasRoles && options.strategy->stages != static_cast<int64_t>(sizes.size()))
+    if (options.strategy && options.strategy->hasRoles &&
+        options.strategy->stages != static_cast<int64_t>(sizes.size()))
       return module.emitError() << "has " << sizes.size() << " stages, and strategy '" << options.strategy->text()
                                 << "' has roles for " << options.strategy->stages;
     auto found = machinesOfStages(*options.machine, options.devices, sizes);

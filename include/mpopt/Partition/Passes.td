@@ -65,7 +65,7 @@ def SplitMicrobatches : Pass<"mpopt-split-microbatches", "::mlir::ModuleOp"> {
     module attributes {shd.microbatches = 4} {
     func.func @main(%x: tensor<2x64xf32> {shd.batch_dim = 0}) -> (tensor<2x32xf32> {shd.batch_dim = 0}) { .. }
     ```
-    An operator that does not treat rows apart, and a constant that differs between rows, are errors. Inputs without a batch are given
+    An operator that does not treat rows apart, and a constant or weight that differs between rows, are errors. Inputs without a batch are given
     whole to every microbatch.
   }];
   let options = [Option<"count", "count", "int64_t", "1", "Number of microbatches">];

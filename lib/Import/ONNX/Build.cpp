@@ -1,4 +1,5 @@
 #include "Build.h"
+#include "llvm/ADT/APSInt.h"
 
 using namespace mlir;
 using namespace mpopt;
@@ -123,7 +124,11 @@ Value Build::splat(double value, Type element, ArrayRef<int64_t> shape) {
     return nullptr;
   if (auto floatType = dyn_cast<FloatType>(element))
     return constant(DenseElementsAttr::get(type, Attribute(FloatAttr::get(floatType, value))));
-  return constant(DenseElementsAttr::get(type, Attribute(IntegerAttr::get(element, static_cast<int64_t>(value)))));
+  // What the type does not reach becomes its nearest.
+  llvm::APSInt integer(element.getIntOrFloatBitWidth(), element.isUnsignedInteger() || element.isInteger(1));
+  bool isExact;
+  APFloat(value).convertToInteger(integer, APFloat::rmTowardZero, &isExact);
+  return constant(DenseElementsAttr::get(type, Attribute(IntegerAttr::get(element, integer))));
 }
 
 Value Build::constant(DenseElementsAttr value) { return nn::ConstantOp::create(builder, loc, value.getType(), value); }

@@ -83,6 +83,8 @@ void lowerPRelu(Node &n) {
 
 void lowerIsInf(Node &n) {
   Value x = n.in(0);
+  if (x && !Build::isFloat(x))
+    return void(n.fail() << "ONNX operator IsInf needs floating-point numbers, not " << x.getType());
   double inf = std::numeric_limits<double>::infinity();
   Value positive, negative;
   if (n.intAttr("detect_positive", 1))

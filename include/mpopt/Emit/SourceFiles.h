@@ -1,5 +1,5 @@
-#ifndef MPOPT_LIB_EMIT_SOURCEFILES_H
-#define MPOPT_LIB_EMIT_SOURCEFILES_H
+#ifndef MPOPT_EMIT_SOURCEFILES_H
+#define MPOPT_EMIT_SOURCEFILES_H
 
 #include "mpopt/Dialect/NN/NN.h"
 #include <map>
@@ -29,4 +29,4 @@ private:
 
 } // namespace mpopt::emit
 
-#endif // MPOPT_LIB_EMIT_SOURCEFILES_H
+#endif // MPOPT_EMIT_SOURCEFILES_H
