@@ -68,12 +68,13 @@ def execute(plan_file, inputs, *, ranks=None, repeat=None, options=()):
 
 
 def relative_difference(outputs, reference):
-    """The largest of norm(out - ref) / norm(ref) over the reference's outputs."""
+    """The largest of norm(out - ref) / norm(ref) over the reference's outputs; infinite where a reference of zeros is not met exactly."""
     worst = 0.0
     for name, expected in reference.items():
         found = outputs[file_name(name)]
         if found.shape != expected.shape:
             raise ValueError(f"output {name} has shape {found.shape}, the reference {expected.shape}")
-        difference = np.linalg.norm(np.asarray(found, np.float64) - expected) / np.linalg.norm(np.float64(expected))
+        error, norm = np.linalg.norm(np.asarray(found, np.float64) - expected), np.linalg.norm(np.float64(expected))
+        difference = error / norm if norm > 0 else 0.0 if error == 0 else float("inf")
         worst = max(worst, difference) if np.isfinite(difference) else float("inf")
     return worst
