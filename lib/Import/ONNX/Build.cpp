@@ -124,11 +124,11 @@ Value Build::splat(double value, Type element, ArrayRef<int64_t> shape) {
     return nullptr;
   if (auto floatType = dyn_cast<FloatType>(element))
     return constant(DenseElementsAttr::get(type, Attribute(FloatAttr::get(floatType, value))));
-  // What the type does not reach becomes its nearest.
-  llvm::APSInt integer(element.getIntOrFloatBitWidth(), element.isUnsignedInteger() || element.isInteger(1));
+  // What 64 bits do not reach becomes the nearest that they do.
+  llvm::APSInt integer(64, /*isUnsigned=*/false);
   bool isExact;
   APFloat(value).convertToInteger(integer, APFloat::rmTowardZero, &isExact);
-  return constant(DenseElementsAttr::get(type, Attribute(IntegerAttr::get(element, integer))));
+  return constant(DenseElementsAttr::get(type, Attribute(IntegerAttr::get(element, integer.getSExtValue()))));
 }
 
 Value Build::constant(DenseElementsAttr value) { return nn::ConstantOp::create(builder, loc, value.getType(), value); }

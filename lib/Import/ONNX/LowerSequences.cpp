@@ -124,6 +124,10 @@ void lowerSplit(Node &n) {
   SmallVector<int64_t> sizes(isUniform ? SmallVector<int64_t>() : *given);
   if (isUniform && given->front() < 1)
     return void(n.fail() << "ONNX operator SplitToSequence splits in parts of " << given->front());
+  constexpr int64_t kMostParts = 1 << 16;
+  if (isUniform && left / given->front() > kMostParts)
+    return void(n.fail() << "ONNX operator SplitToSequence makes " << left / given->front() << " parts of "
+                         << x.getType() << ", more than " << kMostParts);
   for (int64_t rest = left; isUniform && rest > 0; rest -= given->front())
     sizes.push_back(std::min(rest, given->front()));
   SmallVector<Value> parts;
