@@ -124,7 +124,7 @@ def main():
         inputs = models.make_inputs(model, path, BATCH)
         expected = models.reference_outputs(model, path, inputs, args.cache)
         folder = args.cache / "plans" / f"{name}.pipelines"
-        for case in (case for case in CASES if applies(case, models.MODELS[name])):
+        for case in (case for case in CASES if applies(case, model)):
             try:
                 report(f"{name} x{case[0]} {case[1]} {case[2]} {case[3]}", *check(model, path, inputs, expected, case, folder))
             except (ToolError, KeyError, ValueError, OSError) as error:
