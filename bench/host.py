@@ -97,14 +97,12 @@ def measure(model, options, machine):
 
 def measure_steadily(model, options):
     """Prints a line per case; returns the cases, and whether the host's speed held meanwhile."""
-    if options.machine:
-        cases, steady = measure(model, options, options.machine), True
-    for _ in range(0 if options.machine else TRIES):
-        machine = calibrated(options.cache / "plans")
-        before = rate(machine)
+    for _ in range(TRIES):
+        machine = options.machine or calibrated(options.cache / "plans")
+        before = None if options.machine else rate(machine)
         cases = measure(model, options, machine)
-        after = rate(calibrated(options.cache / "plans"))
-        steady = max(before, after) <= STEADY * min(before, after)
+        after = before and rate(calibrated(options.cache / "plans"))
+        steady = not before or max(before, after) <= STEADY * min(before, after)
         if steady:
             break
     for case in cases:
@@ -146,7 +144,7 @@ def main():
     left_out = len(measured) - len(by_model)
     errors = [abs(case.error) for cases in by_model for case in cases]
     if not errors:
-        print("\nthe host's speed changed too much throughout")
+        print("\nthe host's speed changed too much throughout; run it again with less other work, or under chrt -f 20")
         return 1
     told, right = (sum(column) for column in zip(*map(orders, by_model)))
     print(f"\n{sum(error <= WITHIN for error in errors)} of {len(errors)} within {WITHIN:.0%}, mean error {statistics.mean(errors):.1%}; "

@@ -260,7 +260,7 @@ private:
 
   FailureOr<Value> differs(Value value, Operation *user) {
     return refuse(user) << "its rows are computed with a constant (" << value.getDefiningOp()->getName()
-                        << ") that may differ between them";
+                        << ") that may differ between them; leave mb out, or export the model with an open batch";
   }
 
   /// Exporters fold what is computed from weights alone, such as positions that are added to each row of the batch.
@@ -270,7 +270,9 @@ private:
     const char *bytes = read ? read(source) : nullptr;
     if (!bytes)
       return refuse(user) << "its rows are computed with weight '" << op.getName()
-                          << "', which has a row for each, and whether these are alike cannot be seen without its file";
+                          << "', which has a row for each, and whether these are alike cannot be seen without its "
+                             "file; put the model's external data beside the model, or "
+                             "leave mb out";
     uint64_t outer = 1;
     for (int64_t size : type.getShape().take_front(dim))
       outer *= size;

@@ -120,4 +120,9 @@ void StagedProgram::makeChain() {
     chain.transferSeconds.push_back(transfer.seconds(bytes));
 }
 
+void warnOfStagePins(func::FuncOp main, const std::string &stages) {
+  main.emitWarning() << "the pipeline stages that the model's annotations ask for cannot be had (they are no " << stages
+                     << " runs of operators that fit into memory); they are ignored";
+}
+
 } // namespace mpopt::planning

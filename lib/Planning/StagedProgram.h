@@ -55,6 +55,9 @@ private:
   llvm::DenseMap<mlir::Operation *, size_t> index;
 };
 
+/// Says that the stages that annotations ask for are ignored; `stages` as the strategy has them: "2", "4+2".
+void warnOfStagePins(mlir::func::FuncOp main, const std::string &stages);
+
 } // namespace mpopt::planning
 
 #endif // MPOPT_LIB_PLANNING_STAGEDPROGRAM_H

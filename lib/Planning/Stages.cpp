@@ -22,8 +22,7 @@ public:
     program.place(program.findFloating(), stages);
     auto cuts = pinnedCuts(memoryLimit);
     if (!cuts && !options.stagePins.empty())
-      main.emitWarning() << "the pipeline stages that the model's annotations ask for cannot be had (they are no "
-                         << stages << " runs of operators that fit into memory); they are ignored";
+      warnOfStagePins(main, std::to_string(stages));
     if (!cuts)
       cuts = chooseCuts(program.chain, stages, microbatches, goal(), memoryLimit);
     report.lacksMemory = !cuts;

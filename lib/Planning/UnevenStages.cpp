@@ -124,8 +124,7 @@ public:
       Result<search::StageSolution> solution = compose();
       if (solution) {
         if (!options.stagePins.empty())
-          main.emitWarning() << "the pipeline stages that the model's annotations ask for cannot be had (they are no "
-                             << stagesText() << " runs of operators that fit into memory); they are ignored";
+          warnOfStagePins(main, stagesText());
         return mark(*solution);
       }
       why = solution.error();

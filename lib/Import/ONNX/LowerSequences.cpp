@@ -127,7 +127,7 @@ void lowerSplit(Node &n) {
   constexpr int64_t kMostParts = 1 << 16;
   if (isUniform && left / given->front() > kMostParts)
     return void(n.fail() << "ONNX operator SplitToSequence makes " << left / given->front() << " parts of "
-                         << x.getType() << ", more than " << kMostParts);
+                         << x.getType() << ", more than " << kMostParts << kExportAnew);
   for (int64_t rest = left; isUniform && rest > 0; rest -= given->front())
     sizes.push_back(std::min(rest, given->front()));
   SmallVector<Value> parts;
