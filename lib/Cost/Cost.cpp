@@ -34,6 +34,12 @@ double memorySeconds(const Machine &machine, double bytes) {
   return cached > 0 ? seconds + cached / std::max(device.cacheBandwidth, device.memoryBandwidth) : seconds;
 }
 
+double heldShare(const Machine &machine, double weightBytes) {
+  if (!machine.host || weightBytes <= 0)
+    return 0;
+  return std::min(1.0, double(machine.host->cacheBytes) / weightBytes);
+}
+
 double launchSeconds(const Machine &machine, int64_t launches) {
   return double(launches) * machine.device().launchSeconds;
 }
@@ -43,8 +49,10 @@ OpTimes opTimes(const Machine &machine, const OpCost &op) {
   for (const Matmul &matmul : op.matmuls)
     arithmetic += matmulSeconds(machine, matmul.type, matmul.batch, matmul.m, matmul.n, matmul.k) /
                   (matmul.isAttention ? machine.device().matmul.attention : 1);
-  double traffic = op.bytesCold / machine.device().memoryBandwidth +
-                   memorySeconds(machine, op.bytesRead + op.bytesWritten - op.bytesCold);
+  double memory = machine.device().memoryBandwidth;
+  double shared = machine.host ? std::max(memory, machine.host->cacheBandwidth) : memory;
+  double traffic = op.bytesCold / memory + op.bytesShared / shared +
+                   memorySeconds(machine, op.bytesRead + op.bytesWritten - op.bytesCold - op.bytesShared);
   return {launchSeconds(machine, op.launches), arithmetic, traffic};
 }
 

@@ -97,6 +97,7 @@ public:
   Stream &operator=(const Stream &) = delete;
   Probe probe{[this] { axpy(a, b); }};
   double bandwidth() const { return rounded(3.0 * 4 * double(a.size()) / probe.least); }
+  int64_t bytes() const { return 8 * int64_t(a.size()); }
 
 private:
   std::vector<float> a, b;
@@ -196,8 +197,8 @@ double callSeconds() {
   return rounded(std::max(2 * seconds / kCalls, 1e-7));
 }
 
-/// Depth and bytes of the right matrix of a product that does what the core can.
-constexpr int64_t kDepth = 256, kCachedBytes = 512 << 10;
+/// Depth of a product that does what the core can, and most bytes of its right matrix.
+constexpr int64_t kDepth = 256, kMostCachedBytes = 512 << 10;
 
 /// The depth that is lost with each block of sums, given seconds for one of a product in the cache at depth kShort and as it would be at the rate of
 /// a deep one; see MatmulModel::smallK.
@@ -212,24 +213,58 @@ double overlapOf(double seconds, double arithmetic, double traffic) {
   return rounded(std::clamp(1 - (seconds - arithmetic) / std::min(arithmetic, traffic), 0.0, 1.0));
 }
 
+/// Seconds per byte of streams that the core's own cache does not hold, from which to tell what the cache behind it does: what the system says of that
+/// is the whole host's, while other cores, and others' machines, use it too, and pages do not fill it evenly.
+class SharedCache {
+public:
+  explicit SharedCache(int64_t ownBytes) : part(4 * ownBytes), more(16 * ownBytes), most(64 * ownBytes) {}
+  std::vector<Probe *> probes() { return {&part.probe, &more.probe, &most.probe}; }
+  double bandwidth() const { return part.bandwidth(); }
+  /// Of the streams as long as they fit, of a longer one the share that was still there from the last time; 0 where the cache is hardly faster
+  /// than the memory.
+  int64_t bytes(double memoryBandwidth) const {
+    constexpr double kTelling = 1.2;
+    if (part.bandwidth() < kTelling * memoryBandwidth)
+      return 0;
+    double best = 0;
+    for (const Stream *stream : {&part, &more, &most}) {
+      double gained = 1 / memoryBandwidth - 1 / stream->bandwidth(), most = 1 / memoryBandwidth - 1 / part.bandwidth();
+      best = std::max(best, std::clamp(gained / most, 0.0, 1.0) * double(stream->bytes()));
+    }
+    return int64_t(rounded(best));
+  }
+
+private:
+  Stream part, more, most;
+};
+
 /// What generated kernels reach of the rate of a product in the cache, with all loops around its blocks; and of that, attention
 /// (docs/rationale/cost.md).
 constexpr double kProductShare = 0.95;
 constexpr double kAttentionShare = 0.5;
 
-DeviceType measureCore() {
+/// What one core does; of `host` the cache.
+DeviceType measureCore(Host &host) {
   DeviceType device;
   device.name = "cpu-core";
   device.memoryBytes = hostMemory();
   device.cacheBytes = cacheBytes();
   device.launchSeconds = callSeconds();
-  Stream memory(128 << 20), cache(device.cacheBytes / 2);
-  MatmulProbe deep = probeMatmul(kCachedBytes, kDepth), shallow = probeMatmul(kCachedBytes, kShort),
-              streamed = probeMatmul(128 << 20, kDepth);
+  constexpr int64_t kMemoryBytes = 128 << 20;
+  Stream memory(kMemoryBytes), cache(device.cacheBytes / 2);
+  SharedCache shared(device.cacheBytes);
+  int64_t cached = std::min(kMostCachedBytes, device.cacheBytes / 2);
+  MatmulProbe deep = probeMatmul(cached, kDepth), shallow = probeMatmul(cached, kShort),
+              streamed = probeMatmul(kMemoryBytes, kDepth);
   Probe deepTime{deep.run}, shallowTime{shallow.run}, streamedTime{streamed.run};
-  measureInTurn(1.5, {&deepTime, &shallowTime, &cache.probe, &streamedTime, &memory.probe});
+  std::vector<Probe *> probes{&deepTime, &shallowTime, &cache.probe, &streamedTime, &memory.probe};
+  for (Probe *probe : shared.probes())
+    probes.push_back(probe);
+  measureInTurn(1.5, std::move(probes));
   device.memoryBandwidth = memory.bandwidth();
   device.cacheBandwidth = std::max(device.memoryBandwidth, cache.bandwidth());
+  host.cacheBytes = shared.bytes(device.memoryBandwidth);
+  host.cacheBandwidth = std::max(device.memoryBandwidth, shared.bandwidth());
   double rate = rounded(deep.flops / deepTime.least);
   device.overlap = overlapOf(streamedTime.least, streamed.flops / rate, streamed.bytes / device.memoryBandwidth);
   device.peak[size_t(DType::F32)] = rate;
@@ -256,9 +291,11 @@ Result<Machine> calibrateHost() {
   machine.name = "host";
   machine.note = "measured on this host by mpopt calibrate";
   int64_t cores = usableCores();
-  machine.devices.push_back(measureCore());
+  Host host{cores, hostMemory()};
+  machine.devices.push_back(measureCore(host));
   double shared = std::max(sharedBandwidth(cores, 128 << 20), machine.devices[0].memoryBandwidth);
-  machine.host = Host{cores, hostMemory(), shared};
+  host.memoryBandwidth = shared;
+  machine.host = host;
   Exchange exchange = measureExchange();
   machine.links.push_back({"shared-memory",
                            1024,

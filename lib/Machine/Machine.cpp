@@ -75,6 +75,7 @@ Machine forDevices(const Machine &machine, int64_t devices) {
   for (DeviceType &device : result.devices)
     share(device, *machine.host, devices);
   double slowdown = std::max(1.0, double(devices) / double(machine.host->cores));
+  result.host->cacheBandwidth /= slowdown;
   for (Link &link : result.links) {
     link.latencySeconds *= slowdown;
     link.bandwidth /= slowdown;

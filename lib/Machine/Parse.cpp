@@ -100,8 +100,11 @@ Link readLink(TomlReader &reader) {
 }
 
 Host readHost(TomlReader reader) {
-  reader.only({"cores", "memory_bytes", "memory_bandwidth"});
-  return {reader.integer("cores", 1), reader.integer("memory_bytes", 1), reader.number("memory_bandwidth")};
+  reader.only({"cores", "memory_bytes", "memory_bandwidth", "cache_bytes", "cache_bandwidth"});
+  Host host{reader.integer("cores", 1), reader.integer("memory_bytes", 1), reader.number("memory_bandwidth")};
+  host.cacheBytes = reader.integer("cache_bytes", 0, 0);
+  host.cacheBandwidth = reader.number("cache_bandwidth", 0, false, host.memoryBandwidth);
+  return host;
 }
 
 void readGroups(TomlReader &reader, Machine &machine) {

@@ -83,6 +83,13 @@ void writeLink(std::ostream &out, const Link &link) {
   out << "]\n";
 }
 
+void writeHost(std::ostream &out, const Host &host) {
+  out << "\n[host]\ncores = " << host.cores << "\nmemory_bytes = " << host.memoryBytes
+      << "\nmemory_bandwidth = " << number(host.memoryBandwidth) << "\n";
+  if (host.cacheBytes > 0)
+    out << "cache_bytes = " << host.cacheBytes << "\ncache_bandwidth = " << number(host.cacheBandwidth) << "\n";
+}
+
 } // namespace
 
 std::string toToml(const Machine &machine) {
@@ -97,8 +104,7 @@ std::string toToml(const Machine &machine) {
       out << "\n[[group]]\ndevice = " << quoted(machine.devices[group.device].name) << "\ncount = " << group.count
           << "\n";
   if (machine.host)
-    out << "\n[host]\ncores = " << machine.host->cores << "\nmemory_bytes = " << machine.host->memoryBytes
-        << "\nmemory_bandwidth = " << number(machine.host->memoryBandwidth) << "\n";
+    writeHost(out, *machine.host);
   return out.str();
 }
 

@@ -105,7 +105,7 @@ LogicalResult planModule(ModuleOp module, const PlanOptions &options, PlanReport
 
   removePlan(module, main);
   machine::Machine machine = machine::forDevices(*options.machine, options.devices);
-  Prices prices(machine, *mesh);
+  Prices prices(machine, *mesh, weightBytesOf(main));
   Model model(main, *mesh, prices, *pins);
   if (failed(model.build()))
     return failure();
@@ -143,7 +143,7 @@ makeStepPrice(const PlanOptions &options) {
   struct Priced {
     PlanMesh mesh;
     Prices prices;
-    Priced(const machine::Machine &machine, shd::MeshAttr attr) : mesh(planMeshOf(attr)), prices(machine, mesh) {}
+    Priced(const machine::Machine &machine, shd::MeshAttr attr) : mesh(planMeshOf(attr)), prices(machine, mesh, 0) {}
   };
   struct Kept {
     machine::Machine machine;

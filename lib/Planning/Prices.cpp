@@ -78,6 +78,23 @@ SmallVector<StringAttr> axesOf(const shd::OpWork::Internal &internal, const shd:
 
 } // namespace
 
+double weightBytesOf(func::FuncOp main) {
+  llvm::DenseSet<Value> weights, read; // what nn::isInitTime() is true of, in one walk
+  double bytes = 0;
+  for (Operation &op : main.getBody().front()) {
+    auto isWeight = [&](Value operand) { return weights.contains(operand); };
+    if (!op.getNumRegions() && isPure(&op) && llvm::all_of(op.getOperands(), isWeight)) {
+      weights.insert(op.result_begin(), op.result_end());
+      continue;
+    }
+    for (Value operand : op.getOperands())
+      if (isWeight(operand) && read.insert(operand).second)
+        if (auto type = dyn_cast<RankedTensorType>(operand.getType()))
+          bytes += static_cast<double>(type.getNumElements()) * machine::bytesOf(dtypeOf(type.getElementType()));
+  }
+  return bytes;
+}
+
 unsigned Prices::intern(shd::ShardingAttr sharding) {
   auto [it, isNew] = ids.try_emplace(sharding, shardings.size());
   if (isNew) {
@@ -327,7 +344,9 @@ cost::OpCost Prices::costOf(Operation *op, const shd::OpWork &work, ArrayRef<uns
     }
   cost.bytesRead = std::max(0.0, read);
   cost.bytesWritten = std::max(0.0, written);
-  cost.bytesCold = std::min(weights, cost.bytesRead);
+  weights = std::min(weights, cost.bytesRead);
+  cost.bytesShared = held * weights;
+  cost.bytesCold = weights - cost.bytesShared;
   return cost;
 }
 

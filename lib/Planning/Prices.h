@@ -10,11 +10,15 @@
 
 namespace mpopt::planning {
 
+/// Bytes of the weights that the steps of a function read, each counted once.
+double weightBytesOf(mlir::func::FuncOp main);
+
 /// Seconds of what a plan does, by lib/Cost on one machine. Shardings are known by small numbers, given in order of first use.
 class Prices {
 public:
-  /// `machine` as forDevices returned it.
-  Prices(const machine::Machine &machine, const PlanMesh &mesh) : machine(machine), mesh(mesh) {}
+  /// `machine` as forDevices returned it; `weightBytes`: of all weights that its devices read in a step, each counted once.
+  Prices(const machine::Machine &machine, const PlanMesh &mesh, double weightBytes)
+      : machine(machine), mesh(mesh), held(cost::heldShare(machine, weightBytes)) {}
 
   unsigned intern(shd::ShardingAttr sharding);
   shd::ShardingAttr sharding(unsigned id) const { return shardings[id]; }
@@ -64,6 +68,7 @@ private:
 
   const machine::Machine &machine;
   const PlanMesh &mesh;
+  double held; // share of the weights that the host's cache holds
   std::vector<shd::ShardingAttr> shardings;
   std::vector<PlainSharding> plains; ///< The same.
   llvm::DenseMap<shd::ShardingAttr, unsigned> ids;

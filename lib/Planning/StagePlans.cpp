@@ -40,6 +40,8 @@ public:
       return module.emitError() << board.error().message;
     pins = std::move(*board);
     findBatch();
+    for (func::FuncOp function : functions)
+      weightBytes += weightBytesOf(function);
     for (shd::MeshOp mesh : llvm::make_early_inc_range(module.getOps<shd::MeshOp>()))
       mesh.erase();
     for (size_t stage = 0; stage < functions.size(); ++stage)
@@ -106,7 +108,7 @@ private:
     const PlanMesh &mesh = meshes[stage];
     func::FuncOp function = functions[stage];
     function->setAttr(shd::kMeshAttr, mesh.symbol);
-    Prices prices(machine, mesh);
+    Prices prices(machine, mesh, weightBytes);
     Model model(function, mesh, prices, pins);
     model.stage = viewOf(stage, transfer);
     if (failed(model.build()))
@@ -185,6 +187,7 @@ private:
   std::vector<PlanMesh> meshes; // by stage
   PinBoard pins;
   int64_t batch = 0;
+  double weightBytes = 0;                               // of all stages: on a host they share its cache
   llvm::DenseMap<uint64_t, SmallVector<Segments>> sent; // by tag; looked up only
   FixedPlace place;
 };

@@ -55,7 +55,7 @@ struct SizedLayout {
     if (!made)
       return tl::make_unexpected(made.error());
     mesh = std::move(*made);
-    prices = std::make_unique<Prices>(machine, mesh);
+    prices = std::make_unique<Prices>(machine, mesh, weightBytesOf(main));
     pins = std::move(*PinBoard::make({}, {}, mesh));
     model = std::make_unique<Model>(main, mesh, *prices, *pins);
     if (Status built = buildModel(main); !built)

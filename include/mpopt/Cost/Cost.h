@@ -26,6 +26,7 @@ struct OpCost {
   double vectorFlops = 0;      ///< Arithmetic outside matmuls.
   double bytesRead = 0;        ///< Operands of the matmuls included.
   double bytesCold = 0;        ///< Those of bytesRead that no cache holds from an earlier step: weights.
+  double bytesShared = 0;      ///< Those of bytesRead that only the cache holds which the host's cores share.
   double bytesWritten = 0;
   int64_t launches = 1;
 };
@@ -43,6 +44,9 @@ double matmulSeconds(const machine::Machine &machine, machine::DType type, int64
 /// Seconds to stream `bytes`: what fits the cache at the cache's rate, the rest
 /// at the memory's.
 double memorySeconds(const machine::Machine &machine, double bytes);
+
+/// The share of a model's weights, `weightBytes` in all, that the cache which a host's cores share still holds from the step before: what fits.
+double heldShare(const machine::Machine &machine, double weightBytes);
 
 /// Seconds to start `launches` kernels.
 double launchSeconds(const machine::Machine &machine, int64_t launches);

@@ -78,6 +78,20 @@ TEST(OpSeconds, ReadsWeightsFromMemoryEvenWhereTheyWouldFitTheCache) {
   EXPECT_DOUBLE_EQ(opTimes(machine, op).traffic, 2e5 / machine.device().memoryBandwidth + memorySeconds(machine, 1e5));
 }
 
+TEST(OpSeconds, ReadsWeightsThatTheHostsCacheHoldsAtItsRate) {
+  Machine machine = *load("test-host");
+  machine.host->cacheBytes = 8'000'000;
+  machine.host->cacheBandwidth = 2 * machine.device().memoryBandwidth;
+  EXPECT_EQ(heldShare(machine, 4e6), 1);
+  EXPECT_EQ(heldShare(machine, 32e6), 0.25);
+  EXPECT_EQ(heldShare(machine, 0), 0);
+  EXPECT_EQ(heldShare(*load("h100"), 4e6), 0);
+  OpCost op;
+  op.bytesRead = 3e5;
+  op.bytesShared = 2e5;
+  EXPECT_DOUBLE_EQ(opTimes(machine, op).traffic, 2e5 / machine.host->cacheBandwidth + memorySeconds(machine, 1e5));
+}
+
 TEST(OpSeconds, AttentionReachesItsShareOfTheRateOfProducts) {
   Machine machine = *load("test-host");
   machine.devices[0].matmul.attention = 0.5;

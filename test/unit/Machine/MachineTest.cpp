@@ -51,14 +51,19 @@ TEST(Machine, EveryShippedMachineLoadsAndRoundTrips) {
   }
 }
 
-TEST(Machine, WhatIsOneUnlessSaidRoundTrips) {
+TEST(Machine, WhatNeedNotBeSaidRoundTrips) {
   Machine machine = *load("test-host");
   EXPECT_EQ(machine.device().overlap, 1);
   EXPECT_EQ(machine.device().matmul.attention, 1);
   machine.devices[0].overlap = 0;
   machine.devices[0].matmul.attention = 0.5;
+  ASSERT_EQ(machine.host->cacheBytes, 0);
+  machine.host->cacheBytes = 8'000'000;
+  machine.host->cacheBandwidth = 3e10;
   Result<Machine> read = parse(toToml(machine), "host.toml");
   ASSERT_TRUE(read.has_value());
+  EXPECT_EQ(read->host->cacheBytes, 8'000'000);
+  EXPECT_EQ(read->host->cacheBandwidth, 3e10);
   EXPECT_EQ(read->device().overlap, 0);
   EXPECT_EQ(read->device().matmul.attention, 0.5);
 }
@@ -141,11 +146,14 @@ TEST(Machine, HostLoadsTheCalibratedFileIfThereIsOne) {
 TEST(Machine, RanksShareAHost) {
   Machine host = *load("test-host");
   ASSERT_EQ(host.host->cores, 4);
+  host.host->cacheBandwidth = 4e10;
   Machine four = forDevices(host, 4), eight = forDevices(host, 8);
   EXPECT_EQ(four.device().peakFlops(DType::F32), host.device().peakFlops(DType::F32));
   EXPECT_EQ(eight.device().peakFlops(DType::F32), host.device().peakFlops(DType::F32) / 2);
   EXPECT_LT(four.device().memoryBandwidth, host.device().memoryBandwidth);
   EXPECT_EQ(eight.device().memoryBytes, host.host->memoryBytes / 8);
+  EXPECT_EQ(four.host->cacheBandwidth, 4e10);
+  EXPECT_EQ(eight.host->cacheBandwidth, 2e10);
   EXPECT_EQ(eight.links[0].latencySeconds, 2 * host.links[0].latencySeconds);
   EXPECT_EQ(forDevices(*load("h100"), 8).device().memoryBandwidth, load("h100")->device().memoryBandwidth);
 }

@@ -66,7 +66,7 @@ TEST_F(FusedAxes, PricesAreThoseOfSingleAxes) {
   PlanMesh mesh = meshOf(16);
   auto type = RankedTensorType::get({64, 512, 768}, BFloat16Type::get(&context));
   std::vector<shd::ShardingAttr> all = shardingsOf(type.getShape(), mesh);
-  Prices prices(machine, mesh);
+  Prices prices(machine, mesh, 0);
   ReshardTable table(type, 2, mesh);
   int equal = 0, pairs = 0;
   for (size_t i = 0; i < all.size(); i += 7)
@@ -99,7 +99,7 @@ TEST_F(FusedAxes, PricesThroughWholeLevelsAreNearTheLeast) {
   PlanMesh mesh = meshOf(32);
   auto type = RankedTensorType::get({64, 512, 768}, BFloat16Type::get(&context));
   std::vector<shd::ShardingAttr> all = shardingsOf(type.getShape(), mesh);
-  Prices prices(machine, mesh);
+  Prices prices(machine, mesh, 0);
   std::map<AxisRuns, std::pair<PlanMesh, std::unique_ptr<ReshardTable>>> tables;
   int near = 0, far = 0, pairs = 0;
   for (size_t i = 0; i < all.size(); i += 5)

@@ -55,7 +55,7 @@ protected:
       return options;
     }());
     machine::Machine shared = machine::forDevices(machine, devices);
-    Prices prices(shared, mesh);
+    Prices prices(shared, mesh, 0);
     PinBoard pins = *PinBoard::make({}, {}, mesh);
     Model model(module.lookupSymbol<func::FuncOp>("main"), mesh, prices, pins);
     EXPECT_TRUE(succeeded(model.build()));

@@ -1,6 +1,8 @@
 // Rules of mixtures of experts: tokens, experts and the experts' hidden dimension can be split.
 #include "Rules.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace mpopt;
 using namespace mpopt::nn;
@@ -61,11 +63,20 @@ FailureOr<SmallVector<Value>> ExpertMatmulOp::buildLocal(OpBuilder &builder, Val
       ExpertMatmulOp::create(builder, getLoc(), operands[0], operands[1], indices, IntegerAttr())};
 }
 
-/// Share of the experts that a device has; tokens are taken to be spread evenly.
+/// How unlike each other the shares of single experts are, as standard deviation over mean: about what figure 7 of "Mixtral of Experts"
+/// (arXiv:2401.04088) shows of a trained router.
+static constexpr double kExpertSpread = 0.3;
+
+/// The share of the tokens that the fullest of the devices has, for which the others wait. Groups of n of E experts, E / n = D of them, have shares
+/// with a standard deviation of kExpertSpread / D * sqrt((D - 1) / (E - 1)); the largest of D independent values with deviation s is about
+/// s * sqrt(log D) over their mean, and these add up to 1, which makes it sqrt(D / (D - 1)) times that.
 static double expertShare(const PartitionRule &rule, ArrayRef<int64_t> sizes) {
-  for (auto [factor, size] : llvm::zip_equal(rule.factors, sizes))
-    if (factor.role == shd::FactorRole::Expert)
-      return static_cast<double>(size) / static_cast<double>(factor.size);
+  for (auto [factor, size] : llvm::zip_equal(rule.factors, sizes)) {
+    if (factor.role != shd::FactorRole::Expert || size >= factor.size)
+      continue;
+    double experts = static_cast<double>(factor.size), share = static_cast<double>(size) / experts, groups = 1 / share;
+    return std::min(1.0, share * (1 + kExpertSpread * std::sqrt(groups * std::log(groups) / (experts - 1))));
+  }
   return 1;
 }
 
