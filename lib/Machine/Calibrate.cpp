@@ -217,7 +217,8 @@ double overlapOf(double seconds, double arithmetic, double traffic) {
 /// is the whole host's, while other cores, and others' machines, use it too, and pages do not fill it evenly.
 class SharedCache {
 public:
-  explicit SharedCache(int64_t ownBytes) : part(4 * ownBytes), more(16 * ownBytes), most(64 * ownBytes) {}
+  explicit SharedCache(int64_t coreBytes)
+      : own(std::min<int64_t>(coreBytes, 2 << 20)), part(4 * own), more(16 * own), most(64 * own) {}
   std::vector<Probe *> probes() { return {&part.probe, &more.probe, &most.probe}; }
   double bandwidth() const { return part.bandwidth(); }
   /// Of the streams as long as they fit, of a longer one the share that was still there from the last time; 0 where the cache is hardly faster
@@ -226,15 +227,16 @@ public:
     constexpr double kTelling = 1.2;
     if (part.bandwidth() < kTelling * memoryBandwidth)
       return 0;
-    double best = 0;
+    double all = 1 / memoryBandwidth - 1 / part.bandwidth(), held = 0; // seconds that each byte gains
     for (const Stream *stream : {&part, &more, &most}) {
-      double gained = 1 / memoryBandwidth - 1 / stream->bandwidth(), most = 1 / memoryBandwidth - 1 / part.bandwidth();
-      best = std::max(best, std::clamp(gained / most, 0.0, 1.0) * double(stream->bytes()));
+      double gained = 1 / memoryBandwidth - 1 / stream->bandwidth();
+      held = std::max(held, std::clamp(gained / all, 0.0, 1.0) * double(stream->bytes()));
     }
-    return int64_t(rounded(best));
+    return int64_t(rounded(held));
   }
 
 private:
+  int64_t own;
   Stream part, more, most;
 };
 

@@ -77,9 +77,8 @@ struct Host {
   int64_t cores = 1;
   int64_t memoryBytes = 0;
   double memoryBandwidth = 0; ///< B/s of all cores together.
-  int64_t cacheBytes =
-      0; ///< Of the last cache, which all cores share, what can be counted on; 0 where it is not modelled.
-  double cacheBandwidth = 0; ///< B/s of one core out of that cache.
+  int64_t cacheBytes = 0;     ///< What can be counted on of the cache that all cores share; 0 where it is not modelled.
+  double cacheBandwidth = 0;  ///< B/s of one core out of that cache.
 };
 
 struct Machine {
