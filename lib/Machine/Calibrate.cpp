@@ -262,7 +262,7 @@ DeviceType measureCore(Host &host) {
   std::vector<Probe *> probes{&deepTime, &shallowTime, &cache.probe, &streamedTime, &memory.probe};
   for (Probe *probe : shared.probes())
     probes.push_back(probe);
-  measureInTurn(1.5, std::move(probes));
+  measureInTurn(3, std::move(probes));
   device.memoryBandwidth = memory.bandwidth();
   device.cacheBandwidth = std::max(device.memoryBandwidth, cache.bandwidth());
   host.cacheBytes = shared.bytes(device.memoryBandwidth);

@@ -5,7 +5,7 @@
 
 namespace mpopt::machine {
 
-/// Measures this host in about two seconds: rate of a blocked f32 matrix loop
+/// Measures this host in about four seconds: rate of a blocked f32 matrix loop
 /// on one core, bandwidth of memory (one thread, all cores) and of the caches,
 /// latency and bandwidth between two threads, cost of a kernel call.
 Result<Machine> calibrateHost();
