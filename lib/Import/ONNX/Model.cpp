@@ -66,7 +66,21 @@ void checkNodes(const proto::GraphProto &graph, int version) {
   }
 }
 
-/// Converts a copy without external data and puts it back after.
+/// What is declared of a vector of integers that is longer than any shape is forgotten: the converter infers the dimensions of what such a
+/// vector is the shape of, one by one. Returns whether there was something to forget.
+bool forgetLength(proto::ValueInfoProto &value) {
+  constexpr int64_t kMostDims = 1 << 12;
+  if (!value.type().has_tensor_type())
+    return false;
+  proto::TypeProto_Tensor &type = *value.mutable_type()->mutable_tensor_type();
+  bool isInteger = type.elem_type() == proto::TensorProto::INT64 || type.elem_type() == proto::TensorProto::INT32;
+  if (!isInteger || type.shape().dim_size() != 1 || type.shape().dim(0).dim_value() <= kMostDims)
+    return false;
+  type.mutable_shape()->mutable_dim(0)->clear_value();
+  return true;
+}
+
+/// Converts a copy without external data and without the lengths of long vectors, and puts them back after.
 proto::ModelProto convert(proto::ModelProto model, int64_t version) {
   liftLargeConstants(*model.mutable_graph());
   std::map<std::string, proto::TensorProto> external;
@@ -76,7 +90,16 @@ proto::ModelProto convert(proto::ModelProto model, int64_t version) {
       tensor.clear_external_data();
       tensor.clear_data_location();
     }
+  std::map<std::string, proto::ValueInfoProto> vectors;
+  for (proto::ValueInfoProto &input : *model.mutable_graph()->mutable_input())
+    if (proto::ValueInfoProto declared = input; forgetLength(input))
+      vectors[input.name()] = declared;
+  for (proto::ValueInfoProto &value : *model.mutable_graph()->mutable_value_info())
+    forgetLength(value);
   proto::ModelProto converted = proto::version_conversion::ConvertVersion(model, static_cast<int>(version));
+  for (proto::ValueInfoProto &input : *converted.mutable_graph()->mutable_input())
+    if (auto it = vectors.find(input.name()); it != vectors.end())
+      input = it->second;
   for (proto::TensorProto &tensor : *converted.mutable_graph()->mutable_initializer())
     if (auto it = external.find(tensor.name()); it != external.end())
       tensor = it->second;
