@@ -46,6 +46,8 @@ Value insideOf(Node &n, const Run &run) {
 /// Rows at a run of indices.
 void gatherRun(Node &n) {
   Value x = n.in(0);
+  if (!x)
+    return;
   Run indices = elementsOf(n.in(1));
   int64_t axis = n.axis(n.intAttr("axis", 0), Build::rankOf(x));
   if (!n.hasFailed())
@@ -55,6 +57,8 @@ void gatherRun(Node &n) {
 /// Products of runs with the same bounds (weights of a bag's elements), or with what spreads over all of them.
 void multiplyRun(Node &n) {
   Value a = n.in(0), b = n.in(1);
+  if (!a || !b)
+    return;
   Run first = elementsOf(isRun(a) ? a : b);
   Value other = isRun(a) ? b : a;
   int64_t rank = Build::rankOf(first.value), axisFromEnd = rank - first.axis, otherRank;
