@@ -207,11 +207,14 @@ int64_t paddedPlace(StringRef mode, int64_t place, int64_t size) {
 
 /// Pads that repeat elements: axis by axis, elements picked at fixed places.
 Value padByElements(Node &n, Value x, StringRef mode, ArrayRef<int64_t> low, ArrayRef<int64_t> high) {
+  constexpr int64_t kMostPlaces = 1 << 26; // each is listed
+  auto fits = [](int64_t number) { return number >= -kMostPlaces && number <= kMostPlaces; };
   for (int64_t axis = 0; x && axis < Build::rankOf(x); ++axis) {
     if (low[axis] == 0 && high[axis] == 0)
       continue;
     int64_t size = Build::shapeOf(x)[axis];
-    if (size == 0 || !n.tensor({size, low[axis] + high[axis] + size}, Build::elementOf(x))) {
+    if (size == 0 || !fits(size) || !fits(low[axis]) || !fits(high[axis]) ||
+        !n.tensor({size, low[axis] + high[axis] + size}, Build::elementOf(x))) {
       n.fail() << "ONNX operator Pad cannot pad dimension " << axis << " of " << x.getType();
       return nullptr;
     }
