@@ -197,6 +197,9 @@ double callSeconds() {
   return rounded(std::max(2 * seconds / kCalls, 1e-7));
 }
 
+/// Of a stream that no cache holds.
+constexpr int64_t kMemoryBytes = 128 << 20;
+
 /// Depth of a product that does what the core can, and most bytes of its right matrix.
 constexpr int64_t kDepth = 256, kMostCachedBytes = 512 << 10;
 
@@ -213,12 +216,10 @@ double overlapOf(double seconds, double arithmetic, double traffic) {
   return rounded(std::clamp(1 - (seconds - arithmetic) / std::min(arithmetic, traffic), 0.0, 1.0));
 }
 
-/// Seconds per byte of streams that the core's own cache does not hold, from which to tell what the cache behind it does: what the system says of that
-/// is the whole host's, while other cores, and others' machines, use it too, and pages do not fill it evenly.
+/// The cache behind the core's own, as streams that the own cannot hold tell it: what the system says of it is the whole host's, while other cores, and others' machines, use it too, and pages do not fill it evenly.
 class SharedCache {
 public:
-  explicit SharedCache(int64_t coreBytes)
-      : own(std::min<int64_t>(coreBytes, 2 << 20)), part(4 * own), more(16 * own), most(64 * own) {}
+  explicit SharedCache(int64_t coreBytes) : part(4 * coreBytes), more(16 * coreBytes), most(64 * coreBytes) {}
   std::vector<Probe *> probes() { return {&part.probe, &more.probe, &most.probe}; }
   double bandwidth() const { return part.bandwidth(); }
   /// Of the streams as long as they fit, of a longer one the share that was still there from the last time; 0 where the cache is hardly faster
@@ -236,7 +237,6 @@ public:
   }
 
 private:
-  int64_t own;
   Stream part, more, most;
 };
 
@@ -252,9 +252,8 @@ DeviceType measureCore(Host &host) {
   device.memoryBytes = hostMemory();
   device.cacheBytes = cacheBytes();
   device.launchSeconds = callSeconds();
-  constexpr int64_t kMemoryBytes = 128 << 20;
   Stream memory(kMemoryBytes), cache(device.cacheBytes / 2);
-  SharedCache shared(device.cacheBytes);
+  SharedCache shared(std::min(device.cacheBytes, kMemoryBytes / 64));
   int64_t cached = std::min(kMostCachedBytes, device.cacheBytes / 2);
   MatmulProbe deep = probeMatmul(cached, kDepth), shallow = probeMatmul(cached, kShort),
               streamed = probeMatmul(kMemoryBytes, kDepth);
@@ -295,7 +294,7 @@ Result<Machine> calibrateHost() {
   int64_t cores = usableCores();
   Host host{cores, hostMemory()};
   machine.devices.push_back(measureCore(host));
-  double shared = std::max(sharedBandwidth(cores, 128 << 20), machine.devices[0].memoryBandwidth);
+  double shared = std::max(sharedBandwidth(cores, kMemoryBytes), machine.devices[0].memoryBandwidth);
   host.memoryBandwidth = shared;
   machine.host = host;
   Exchange exchange = measureExchange();

@@ -79,18 +79,15 @@ SmallVector<StringAttr> axesOf(const shd::OpWork::Internal &internal, const shd:
 } // namespace
 
 double weightBytesOf(func::FuncOp main) {
-  llvm::DenseSet<Value> weights, read; // what nn::isInitTime() is true of, in one walk
+  llvm::DenseSet<Value> seen;
   double bytes = 0;
   for (Operation &op : main.getBody().front()) {
-    auto isWeight = [&](Value operand) { return weights.contains(operand); };
-    if (!op.getNumRegions() && isPure(&op) && llvm::all_of(op.getOperands(), isWeight)) {
-      weights.insert(op.result_begin(), op.result_end());
+    if (op.getNumResults() && nn::isInitTime(op.getResult(0)))
       continue;
-    }
     for (Value operand : op.getOperands())
-      if (isWeight(operand) && read.insert(operand).second)
-        if (auto type = dyn_cast<RankedTensorType>(operand.getType()))
-          bytes += static_cast<double>(type.getNumElements()) * machine::bytesOf(dtypeOf(type.getElementType()));
+      if (auto type = dyn_cast<RankedTensorType>(operand.getType());
+          type && seen.insert(operand).second && nn::isInitTime(operand))
+        bytes += static_cast<double>(type.getNumElements()) * machine::bytesOf(dtypeOf(type.getElementType()));
   }
   return bytes;
 }

@@ -215,7 +215,10 @@ Value padByElements(Node &n, Value x, StringRef mode, ArrayRef<int64_t> low, Arr
     int64_t size = Build::shapeOf(x)[axis];
     if (size == 0 || !fits(size) || !fits(low[axis]) || !fits(high[axis]) ||
         !n.tensor({size, low[axis] + high[axis] + size}, Build::elementOf(x))) {
-      n.fail() << "ONNX operator Pad cannot pad dimension " << axis << " of " << x.getType();
+      n.fail() << "ONNX operator Pad cannot pad dimension " << axis << " of " << x.getType() << " by " << low[axis]
+               << " and " << high[axis]
+               << " repeated elements; a dimension needs elements to repeat, and pads of at most " << kMostPlaces
+               << ": correct 'pads'";
       return nullptr;
     }
     SmallVector<int64_t> places;
